@@ -172,9 +172,8 @@ impl Console {
         for (&client, session) in &mut self.sessions {
             session.answer_writes(client, &mut self.effects);
         }
-        let output = &self.output;
-        self.sessions
-            .retain(|&client, session| !session.ended || session.has_output() || output.owns_line(client));
+        // An ended session that owns the line still has the newline that closes it.
+        self.sessions.retain(|_, session| !session.ended || session.has_output());
         if self.output.start_timer(&self.sessions) {
             self.effects.push_back(Effect::StartLineTimer);
         }

@@ -108,6 +108,18 @@ fn a_half_typed_line_goes_to_the_next_reader() {
 }
 
 #[test]
+fn a_half_typed_line_is_shown_again_to_a_client_that_comes_back() {
+    let mut desk = Desk::default();
+    desk.open(1, Mode::Line);
+    desk.read(1, 1, 100);
+    desk.type_text("abc");
+    desk.gone(1);
+    desk.open(1, Mode::Line);
+    desk.read(1, 1, 100);
+    assert_eq!(desk.shown(), "abc\r\nabc");
+}
+
+#[test]
 fn a_change_to_raw_hands_over_what_was_being_edited() {
     let mut desk = Desk::default();
     desk.open(1, Mode::Line);
@@ -184,7 +196,10 @@ fn a_paste_at_a_slow_terminal_is_held_by_its_own_echo() {
     desk.open(1, Mode::Line);
     let line = [b"x".repeat(80), b"\r".to_vec()].concat();
     let mut typed = 0;
-    while !desk.paused && desk.console.read(1, 0, 100).is_ok() {
+    for _ in 0..1000 {
+        if desk.paused || desk.console.read(1, 0, 100).is_err() {
+            break;
+        }
         typed += desk.type_bytes(&line);
         desk.replies.clear();
     }

@@ -57,6 +57,20 @@ fn output_at_a_prompt_begins_on_a_fresh_line() {
 }
 
 #[test]
+fn an_owner_that_reads_and_still_prints_is_not_at_its_prompt() {
+    let mut desk = two();
+    desk.read(1, 1, 100);
+    desk.stuck = true;
+    let long = "x".repeat(MAX_WRITE);
+    desk.write(1, 2, &long);
+    desk.write(1, 3, "tail");
+    desk.write(2, 1, "other\n");
+    desk.stuck = false;
+    desk.run();
+    assert_eq!(desk.shown(), long + "tail\r\nother\r\n");
+}
+
+#[test]
 fn echo_waits_for_the_line_of_another_like_any_output() {
     let mut desk = two();
     desk.write(2, 1, "busy");
