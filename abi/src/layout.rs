@@ -42,12 +42,14 @@ pub const IMAGE_BASE: u64 = 0x20_0000;
 pub const HEAP_BASE: u64 = 0x10_0000_0000;
 /// Start of the window for mappings that the runtime makes for itself and on request.
 pub const MAP_BASE: u64 = 0x20_0000_0000;
+/// Start of the 2 MiB window (one level 3 table) with what the builder maps besides the image.
+pub const TOP_BASE: u64 = 0x7f_0000_0000;
 /// Address of the dispatcher frame.
-pub const FRAME_BASE: u64 = 0x7e_0000_0000;
+pub const FRAME_BASE: u64 = TOP_BASE;
 /// Address of the start information.
-pub const START_BASE: u64 = 0x7d_0000_0000;
+pub const START_BASE: u64 = TOP_BASE + 0x8_0000;
 /// One past the main thread's stack; a guard page lies below it.
-pub const STACK_TOP: u64 = 0x7f_0000_0000;
+pub const STACK_TOP: u64 = TOP_BASE + 0x20_0000;
 /// Bytes of the main thread's stack that the builder maps.
 pub const STACK_SIZE: u64 = 64 * 1024;
 /// Bytes of a dispatcher frame that the builder makes by default: the head and room for rings.

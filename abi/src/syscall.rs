@@ -1,6 +1,6 @@
 //! System calls: numbers and registers.
 //!
-//! `svc #0` with the number in `x8` and arguments in `x0` to `x7`. On return `x0` is 0 or an
+//! `svc #0` with the number in `x8` and arguments in `x0` to `x6`. On return `x0` is 0 or an
 //! [`Error`](crate::Error) word and `x1` to `x7` are results. `x0` to `x18` are lost (those without a
 //! result come back as 0); `x19` to `x30`, `sp` and the FP/SIMD registers are kept, as over a function
 //! call of the AAPCS64. That is why the kernel saves nothing on a system call.
@@ -38,9 +38,11 @@ syscalls! {
     /// Waits until the deadline in `x0`. Returns at once if an event is pending; otherwise the dispatcher is
     /// next entered by an upcall. Issue it disabled.
     Wait = 3;
-    /// Lets the other ready dispatchers run first. Returns like any call. Issue it disabled.
+    /// Lets the other ready dispatchers run first. Returns at once if there is none; otherwise the dispatcher is next entered by
+    /// an upcall. Issue it disabled.
     Yield = 4;
-    /// Resumes the context in save area `x0` ([`Area`](crate::frame::Area)) and leaves disabled mode. Returns only on an error.
+    /// Resumes the context in save area `x0` ([`Area`](crate::frame::Area)) and leaves disabled mode. Returns 0 without resuming when
+    /// events are ready: handle them and call again.
     Resume = 5;
     /// Ends the calling dispatcher with exit code `x0`. Does not return.
     Exit = 6;
@@ -69,7 +71,7 @@ syscalls! {
     /// `x0` Mapping; `x1` rights, no more than it was made with.
     MappingProtect = 17;
     /// `x0` dispatcher; `x1` L1CNode; `x2` VNodeL0; `x3` Frame of at least a page for the dispatcher frame; `x4` its user address;
-    /// `x5` address of the upcall vector; `x6` Notify to signal when it ends, or 0; `x7` bytes of the dispatcher frame in the Frame.
+    /// `x5` address of the upcall vector; `x6` Notify to signal when it ends, or 0. Only a fresh dispatcher can be configured.
     DispatcherConfigure = 18;
     /// `x0` dispatcher: ready to run, first by an upcall.
     DispatcherStart = 19;
