@@ -1,0 +1,104 @@
+//! `cargo xtask build`: the kernel and all user programs in one cargo invocation for the target.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::toolchain::Toolchain;
+use crate::workspace::{KERNEL, Workspace};
+use crate::{Failure, Result, process};
+
+/// How the target code is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Optimised, with line tables: what is measured and shipped.
+    #[default]
+    Release,
+    /// Unoptimised, with debug assertions.
+    Debug,
+}
+
+/// The programs that cargo linked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The kernel's ELF file.
+    pub kernel: PathBuf,
+    /// ELF files of the user programs by name.
+    pub programs: BTreeMap<String, PathBuf>,
+}
+
+/// Builds everything that the boot image needs. The kernel brings its own link script (`kernel/build.rs`).
+pub fn build(workspace: &Workspace, toolchain: &Toolchain, profile: Profile) -> Result<Built> {
+    if !workspace.has_kernel() {
+        return Err(Failure::new("there is no package `kernel` in this workspace: nothing to build"));
+    }
+    let mut cargo = toolchain.cargo_build();
+    cargo.current_dir(&workspace.root).arg("--message-format=json-render-diagnostics");
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    cargo.args(["-p", KERNEL, "--bins"]);
+    for package in workspace.program_packages() {
+        cargo.args(["-p", &package.name]);
+    }
+    cargo.env("BARRELDISH_COMMIT", commit(workspace));
+    let mut programs = run_cargo(&mut cargo)?;
+    let kernel = programs.remove(KERNEL);
+    let kernel = kernel.ok_or_else(|| Failure::new("cargo linked no program `kernel`"))?;
+    Ok(Built { kernel, programs })
+}
+
+/// Runs cargo and collects the programs it reports; its diagnostics go to the user as they come.
+fn run_cargo(cargo: &mut Command) -> Result<BTreeMap<String, PathBuf>> {
+    let mut child = cargo.stdout(Stdio::piped()).spawn().map_err(|e| process::not_started(cargo, &e))?;
+    let stdout = child.stdout.take().expect("stdout was piped");
+    let programs =
+        BufReader::new(stdout).lines().map_while(|it| it.ok()).filter_map(|it| executable(&it)).collect();
+    let status = child.wait().map_err(|e| process::not_started(cargo, &e))?;
+    if status.success() { Ok(programs) } else { Err(Failure::new("the build for the target failed")) }
+}
+
+/// Name and path of the program that one of cargo's JSON messages reports, if it reports one.
+fn executable(message: &str) -> Option<(String, PathBuf)> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let path = message.get("executable")?.as_str()?;
+    let name = message.get("target")?.get("name")?.as_str()?;
+    Some((name.to_owned(), PathBuf::from(path)))
+}
+
+/// The commit for the first line on the console, with `+` when the tree differs from it.
+fn commit(workspace: &Workspace) -> String {
+    let git = |arguments: &[&str]| {
+        process::output(Command::new("git").current_dir(&workspace.root).args(arguments))
+    };
+    match git(&["rev-parse", "--short=10", "HEAD"]) {
+        Ok(hash) if git(&["diff", "--quiet", "HEAD"]).is_err() => hash + "+",
+        Ok(hash) => hash,
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_read_from_cargos_messages() {
+        let artifact = r#"{"reason":"compiler-artifact","target":{"name":"init"},"executable":"/t/init"}"#;
+        assert_eq!(executable(artifact), Some(("init".to_owned(), "/t/init".into())));
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"abi"},"executable":null}"#;
+        assert_eq!(executable(library), None);
+        assert_eq!(executable("not json"), None);
+    }
+
+    #[test]
+    fn a_tree_without_a_kernel_is_refused_in_words() {
+        let workspace = Workspace { root: ".".into(), target: "target".into(), packages: vec![] };
+        let toolchain = Toolchain { build_std_with: None, linker: "lld".into() };
+        let failure = build(&workspace, &toolchain, Profile::Release).unwrap_err();
+        assert!(failure.to_string().contains("no package `kernel`"), "{failure}");
+    }
+}

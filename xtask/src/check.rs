@@ -1,0 +1,153 @@
+//! `cargo xtask check`: what CI looks at first, the cheapest first.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::workspace::{Workspace, cargo};
+use crate::{Failure, Result, layering, process};
+
+/// How many tests passed, failed and were left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+}
+
+impl Tally {
+    /// Runs one step as one test.
+    pub fn step(&mut self, name: &str, step: impl FnOnce() -> Result) {
+        let result = step();
+        println!("test {name} ... {}", if result.is_ok() { "ok" } else { "FAILED" });
+        match result {
+            Ok(()) => self.passed += 1,
+            Err(failure) => {
+                println!("{failure}");
+                self.failed += 1;
+            }
+        }
+    }
+
+    /// Runs `cargo test` with more arguments; its output goes on, its results are added.
+    pub fn cargo_test(&mut self, command: &mut Command) {
+        let mut results = Self::default();
+        let ended = results.read_cargo_test(command);
+        if let Err(failure) = ended {
+            println!("{failure}");
+            // Something that did not compile has no tests to fail.
+            results.failed = results.failed.max(1);
+        }
+        self.add(results);
+    }
+
+    /// Prints the closing lines; the exit status is 0 only if nothing failed.
+    pub fn close(self, begin: Instant) -> u8 {
+        let word = if self.failed == 0 { "ok" } else { "FAILED" };
+        let Self { passed, failed, ignored } = self;
+        let seconds = begin.elapsed().as_secs_f64();
+        println!(
+            "\ntest result: {word}. {passed} passed; {failed} failed; {ignored} ignored; finished in {seconds:.2}s"
+        );
+        println!("{passed} passed, {failed} failed");
+        u8::from(failed > 0)
+    }
+
+    fn read_cargo_test(&mut self, command: &mut Command) -> Result {
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().map_err(|e| process::not_started(command, &e))?;
+        let stdout = BufReader::new(child.stdout.take().expect("stdout was piped"));
+        for line in stdout.lines().map_while(|it| it.ok()) {
+            println!("{line}");
+            self.add(result_line(&line).unwrap_or_default());
+        }
+        let status = child.wait().map_err(|e| process::not_started(command, &e))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("`{}` failed", process::shown(command))))
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+}
+
+/// The figures of a line like `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; ...`.
+fn result_line(line: &str) -> Option<Tally> {
+    let (_, figures) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let figure = |what: &str| {
+        let found = figures.split(';').find_map(|it| it.trim().strip_suffix(what));
+        found.and_then(|it| it.trim().parse().ok())
+    };
+    Some(Tally { passed: figure("passed")?, failed: figure("failed")?, ignored: figure("ignored")? })
+}
+
+/// The `check` command.
+pub fn command() -> Result<u8> {
+    let begin = Instant::now();
+    let mut tally = Tally::default();
+    all(&Workspace::load()?, &mut tally);
+    Ok(tally.close(begin))
+}
+
+/// Format, clippy, layering and host tests, into `tally`.
+pub fn all(workspace: &Workspace, tally: &mut Tally) {
+    tally.step("check::format", || process::run(cargo().args(["fmt", "--all", "--check"])));
+    tally.step("check::layering", || layering::check(workspace));
+    tally.step("check::clippy", || {
+        process::run(cargo().args([
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    });
+    // The scenarios are `test`'s part: they need the image.
+    tally.cargo_test(cargo().args([
+        "test",
+        "--quiet",
+        "--workspace",
+        "--exclude",
+        "tests",
+        "--no-fail-fast",
+    ]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_cargo_test_are_read() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s";
+        assert_eq!(result_line(line), Some(Tally { passed: 12, failed: 3, ignored: 1 }));
+        assert_eq!(result_line("test result: unclear"), None);
+        assert_eq!(result_line("running 3 tests"), None);
+    }
+
+    #[test]
+    fn a_run_that_fails_without_results_counts_as_failed() {
+        let mut tally = Tally::default();
+        tally.cargo_test(Command::new("sh").args(["-c", "echo 'error: no compile'; exit 101"]));
+        assert_eq!(tally, Tally { passed: 0, failed: 1, ignored: 0 });
+        assert_eq!(tally.close(Instant::now()), 1);
+    }
+
+    #[test]
+    fn results_add_up() {
+        let mut tally = Tally::default();
+        let script =
+            "for n in 1 2; do echo \"test result: ok. $n passed; 0 failed; 0 ignored; 0 measured\"; done";
+        tally.cargo_test(Command::new("sh").args(["-c", script]));
+        tally.step("fine", || Ok(()));
+        tally.step("broken", || Err(Failure::new("as expected")));
+        assert_eq!(tally, Tally { passed: 4, failed: 1, ignored: 0 });
+    }
+}

@@ -1,0 +1,124 @@
+//! From addresses that the guest prints to functions and lines, with the unstripped programs.
+
+use std::path::{Path, PathBuf};
+
+use addr2line::gimli;
+use object::{Object, ObjectSection};
+
+use crate::workspace::KERNEL;
+
+type Context<'a> = addr2line::Context<gimli::EndianSlice<'a, gimli::LittleEndian>>;
+
+/// Something that can say what stands at an address.
+pub trait Symbolise: Send {
+    /// `function (file:line)` at `address` of a user program, or of the kernel when `program` is `None`.
+    fn explain(&mut self, address: u64, program: Option<&str>) -> Option<String>;
+}
+
+/// Explains nothing.
+pub struct NoSymbols;
+
+impl Symbolise for NoSymbols {
+    fn explain(&mut self, _: u64, _: Option<&str>) -> Option<String> {
+        None
+    }
+}
+
+/// Reads the programs in a folder when an address of theirs is met. Nothing is read while all goes well.
+pub struct SymbolFolder {
+    folder: PathBuf,
+}
+
+impl SymbolFolder {
+    /// Symbols of the programs `folder/NAME`.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+}
+
+impl Symbolise for SymbolFolder {
+    fn explain(&mut self, address: u64, program: Option<&str>) -> Option<String> {
+        let name = program.unwrap_or(KERNEL);
+        // The name comes from the guest: it must not lead out of the folder.
+        let plain = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
+        let program = plain.then(|| std::fs::read(self.folder.join(name)).ok()).flatten()?;
+        describe(&line_tables(&program)?, address)
+    }
+}
+
+fn line_tables(program: &[u8]) -> Option<Context<'_>> {
+    let file = object::File::parse(program).ok()?;
+    let section = |id: gimli::SectionId| {
+        let data = file.section_by_name(id.name()).and_then(|it| it.data().ok()).unwrap_or(&[]);
+        Ok::<_, gimli::Error>(gimli::EndianSlice::new(data, gimli::LittleEndian))
+    };
+    Context::from_dwarf(gimli::Dwarf::load(section).ok()?).ok()
+}
+
+/// All frames at an address, the innermost first: `a (a.rs:1), inlined into b (b.rs:2)`.
+fn describe(context: &Context<'_>, address: u64) -> Option<String> {
+    let mut frames = context.find_frames(address).skip_all_loads().ok()?;
+    let mut shown = vec![];
+    while let Ok(Some(frame)) = frames.next() {
+        let function = frame.function.as_ref().and_then(|it| it.demangle().ok().map(|it| it.into_owned()));
+        let place = frame.location.and_then(|it| Some(format!(" ({}:{})", short(it.file?), it.line?)));
+        shown.push(format!("{}{}", function.as_deref().map_or("?", plain_name), place.unwrap_or_default()));
+    }
+    (!shown.is_empty()).then(|| shown.join(", inlined into "))
+}
+
+/// A function's name without the hash of the older mangling.
+fn plain_name(name: &str) -> &str {
+    match name.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|it| it.is_ascii_hexdigit()) => name,
+        _ => name,
+    }
+}
+
+/// The last three parts of a path: enough to find a file in this tree or in a crate.
+fn short(path: &str) -> String {
+    let parts: Vec<_> = path.rsplit('/').take(4).collect();
+    let keep = parts.iter().rev().skip(usize::from(parts.len() == 4)).copied();
+    keep.collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_keep_their_last_three_parts() {
+        assert_eq!(short("/home/x/bd/kernel/src/boot.rs"), "kernel/src/boot.rs");
+        assert_eq!(short("src/boot.rs"), "src/boot.rs");
+    }
+
+    #[test]
+    fn hashes_are_left_out() {
+        assert_eq!(plain_name("kernel::boot::h0123456789abcdef"), "kernel::boot");
+        assert_eq!(plain_name("kernel::heap"), "kernel::heap");
+    }
+
+    #[test]
+    fn a_name_from_the_guest_does_not_leave_the_folder() {
+        let mut symbols = SymbolFolder::new(Path::new("/proc/self"));
+        assert_eq!(symbols.explain(0x1000, Some("../self/exe")), None);
+        assert_eq!(symbols.explain(0x1000, Some("no-such-program")), None);
+    }
+
+    /// This very test program is an ELF file with line tables.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_function_is_found_by_its_address() {
+        let exe = std::env::current_exe().unwrap();
+        let bytes = std::fs::read(&exe).unwrap();
+        let file = object::File::parse(bytes.as_slice()).unwrap();
+        let wanted = "a_function_is_found_by_its_address";
+        let address = object::Object::symbols(&file)
+            .find(|it| object::ObjectSymbol::name(it).is_ok_and(|name| name.contains(wanted)))
+            .map(|it| object::ObjectSymbol::address(&it))
+            .unwrap();
+        let name = exe.file_name().unwrap().to_str().unwrap();
+        let found = SymbolFolder::new(exe.parent().unwrap()).explain(address, Some(name)).unwrap();
+        assert!(found.contains(wanted) && found.contains("src/symbols.rs:"), "{found}");
+    }
+}

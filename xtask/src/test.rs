@@ -1,0 +1,57 @@
+//! `cargo xtask test`: everything that CI runs.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::build::Profile;
+use crate::check::{self, Tally};
+use crate::image::Artifacts;
+use crate::workspace::{Workspace, cargo};
+use crate::{Result, cli, setup, size};
+
+/// Tells the scenarios where the boot image is.
+pub const ARTIFACTS_VARIABLE: &str = "BARRELDISH_ARTIFACTS";
+/// Tells all tests that the long runs are wanted.
+pub const SOAK_VARIABLE: &str = "BARRELDISH_SOAK";
+
+/// What `test` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Only scenarios whose name contains this.
+    pub filter: Option<String>,
+    /// The long runs too.
+    pub soak: bool,
+}
+
+/// Checks and host tests (unless a name was given), then the scenarios on one image.
+pub fn command(options: &Options) -> Result<u8> {
+    let begin = Instant::now();
+    setup::ensure()?;
+    let workspace = Workspace::load()?;
+    let mut tally = Tally::default();
+    if options.filter.is_none() {
+        check::all(&workspace, &mut tally);
+    }
+    let mut artifacts = None;
+    tally.step("build::image", || {
+        artifacts = Some(cli::prepare(Profile::Release)?);
+        Ok(())
+    });
+    if let Some(artifacts) = artifacts {
+        tally.step("size::kernel_text_is_small", || size::check_kernel(&artifacts));
+        tally.cargo_test(&mut scenarios(options, &workspace, &artifacts));
+    }
+    Ok(tally.close(begin))
+}
+
+fn scenarios(options: &Options, workspace: &Workspace, artifacts: &Artifacts) -> Command {
+    let mut test = cargo();
+    test.args(["test", "--package", "tests", "--no-fail-fast", "--"]);
+    test.args(&options.filter);
+    test.env(ARTIFACTS_VARIABLE, workspace.artifacts());
+    debug_assert!(artifacts.image.starts_with(workspace.artifacts()));
+    if options.soak {
+        test.arg("--include-ignored").env(SOAK_VARIABLE, "1");
+    }
+    test
+}
