@@ -108,6 +108,8 @@ syscalls! {
     UnitWatch = 34;
     /// `x0` dispatcher; `x1` ticks: the runtime has another thread, so wants an upcall after that slice (0: no).
     SliceRequest = 35;
+    /// `x0` Kernel: a driver owns the console from now on; the kernel's log goes there no longer.
+    ConsoleRelease = 36;
 }
 
 /// Flag of [`Syscall::Map`]: fill the window at once.
