@@ -162,6 +162,9 @@ fn addresses_outside_the_limits_are_refused_page_by_page() {
     assert_eq!(fault(low), outside(0, 0x20_0fff, 0x20_1000));
     assert_eq!(fault(|e| e.headers[2].memory_size = 0x3010), None);
     assert_eq!(fault(|e| e.headers[2].memory_size = 0x3011), outside(2, 0x20_3ff0, 0x20_7001));
+    let within_its_page = Limits { end: 0x20_6800, ..limits };
+    let refused = Image::parse(&program().bytes(), within_its_page).err();
+    assert_eq!(refused, outside(2, 0x20_3ff0, 0x20_6335), "the limit cuts the last page");
     let kernel = |h: &mut Header| (h.address, h.align) = (0xffff_0000_0000_0000, 1);
     assert!(matches!(fault_after(kernel), Some(SegmentFault::OutsideLimits { .. })));
     assert!(matches!(
