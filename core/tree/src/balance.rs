@@ -1,0 +1,221 @@
+//! Inserting, removing and replacing nodes, and keeping the tree balanced.
+
+use crate::search::{leftmost, rightmost};
+use crate::{Links, NONE, NodesMut, Tree};
+
+impl Tree {
+    /// Inserts `node` behind all nodes that are `before` it. `before` must hold for a prefix of the order.
+    #[inline]
+    pub fn insert<N: NodesMut>(&mut self, nodes: &mut N, node: u32, before: impl Fn(&N, u32) -> bool) {
+        let (mut at, mut parent, mut right) = (self.root, NONE, false);
+        while at != NONE {
+            parent = at;
+            right = before(nodes, at);
+            let links = nodes.links(at);
+            at = if right { links.right } else { links.left };
+        }
+        self.attach(nodes, node, parent, right);
+    }
+
+    /// Inserts `node` right behind `place`, or as the first when `place` is [`NONE`]; needs no comparison.
+    pub fn insert_after<N: NodesMut>(&mut self, nodes: &mut N, place: u32, node: u32) {
+        if place == NONE {
+            let first = self.first(nodes);
+            return self.attach(nodes, node, first, false);
+        }
+        let right = nodes.links(place).right;
+        if right == NONE {
+            self.attach(nodes, node, place, true);
+        } else {
+            let next = leftmost(nodes, right);
+            self.attach(nodes, node, next, false);
+        }
+    }
+
+    /// Takes `node` out.
+    pub fn remove<N: NodesMut>(&mut self, nodes: &mut N, node: u32) {
+        let links = *nodes.links(node);
+        if links.left != NONE && links.right != NONE {
+            self.remove_inner(nodes, node, links);
+        } else {
+            let child = if links.left != NONE { links.left } else { links.right };
+            self.swap_child(nodes, links.parent, node, child);
+            self.retrace(nodes, links.parent, NONE);
+        }
+        *nodes.links_mut(node) = Links::EMPTY;
+        nodes.set_height(node, 0);
+    }
+
+    /// Puts `new`, which is in no tree, in the place of `old`, which leaves it. Their keys must be
+    /// equal as far as order and augmentation go. Constant time.
+    #[inline]
+    pub fn replace<N: NodesMut>(&mut self, nodes: &mut N, old: u32, new: u32) {
+        self.take_place(nodes, old, new);
+        nodes.refresh(new);
+        *nodes.links_mut(old) = Links::EMPTY;
+        nodes.set_height(old, 0);
+    }
+
+    /// Makes `node` a leaf under `parent`.
+    fn attach<N: NodesMut>(&mut self, nodes: &mut N, node: u32, parent: u32, right: bool) {
+        *nodes.links_mut(node) = Links { parent, left: NONE, right: NONE };
+        nodes.set_height(node, 1);
+        nodes.refresh(node);
+        if parent == NONE {
+            self.root = node;
+            return;
+        }
+        let links = nodes.links_mut(parent);
+        *(if right { &mut links.right } else { &mut links.left }) = node;
+        self.retrace(nodes, parent, NONE);
+    }
+
+    /// Takes out a node with two children: a neighbour in order, from the higher side, takes its place.
+    fn remove_inner<N: NodesMut>(&mut self, nodes: &mut N, node: u32, links: Links) {
+        let from_left = nodes.height(links.left) > nodes.height(links.right);
+        let heir = if from_left { rightmost(nodes, links.left) } else { leftmost(nodes, links.right) };
+        let old = *nodes.links(heir);
+        let orphan = if from_left { old.left } else { old.right };
+        self.swap_child(nodes, old.parent, heir, orphan);
+        self.take_place(nodes, node, heir);
+        let start = if old.parent == node { heir } else { old.parent };
+        self.retrace(nodes, start, heir);
+    }
+
+    /// Gives `new` the links and height of `old`, and tells the nodes around.
+    #[inline]
+    fn take_place<N: NodesMut>(&mut self, nodes: &mut N, old: u32, new: u32) {
+        let links = *nodes.links(old);
+        let height = nodes.height(old);
+        *nodes.links_mut(new) = links;
+        nodes.set_height(new, height);
+        if links.left != NONE {
+            nodes.links_mut(links.left).parent = new;
+        }
+        if links.right != NONE {
+            nodes.links_mut(links.right).parent = new;
+        }
+        self.set_child(nodes, links.parent, old, new);
+    }
+
+    /// Puts `child` (or nothing) in the place of `old` below `parent`.
+    #[inline]
+    fn swap_child<N: NodesMut>(&mut self, nodes: &mut N, parent: u32, old: u32, child: u32) {
+        if child != NONE {
+            nodes.links_mut(child).parent = parent;
+        }
+        self.set_child(nodes, parent, old, child);
+    }
+
+    /// Lets `parent`, or the root, point to `child` where it pointed to `old`.
+    #[inline]
+    fn set_child<N: NodesMut>(&mut self, nodes: &mut N, parent: u32, old: u32, child: u32) {
+        if parent == NONE {
+            self.root = child;
+            return;
+        }
+        let links = nodes.links_mut(parent);
+        if links.left == old {
+            links.left = child;
+        } else {
+            links.right = child;
+        }
+    }
+
+    /// Makes heights, balance and augmentation right from `at` upwards, until nothing changes any more.
+    /// What `moved` kept came from another place, so the way never ends before it nor at it.
+    fn retrace<N: NodesMut>(&mut self, nodes: &mut N, mut at: u32, moved: u32) {
+        let mut must = moved != NONE;
+        while at != NONE {
+            let (parent, old_height) = (nodes.links(at).parent, nodes.height(at));
+            let lean = lean(nodes, at);
+            let changed = if lean.abs() > 1 {
+                self.rotate(nodes, at, lean);
+                true
+            } else {
+                let height = computed_height(nodes, at);
+                nodes.set_height(at, height);
+                nodes.refresh(at) | (height != old_height)
+            };
+            if !changed && !must {
+                return;
+            }
+            if at == moved {
+                must = false;
+            }
+            at = parent;
+        }
+    }
+
+    /// Rebalances at `at`, whose subtrees differ by two.
+    fn rotate<N: NodesMut>(&mut self, nodes: &mut N, at: u32, lean: i32) {
+        if lean > 0 {
+            let left = nodes.links(at).left;
+            if self::lean(nodes, left) < 0 {
+                self.rotate_left(nodes, left);
+            }
+            self.rotate_right(nodes, at);
+        } else {
+            let right = nodes.links(at).right;
+            if self::lean(nodes, right) > 0 {
+                self.rotate_right(nodes, right);
+            }
+            self.rotate_left(nodes, at);
+        }
+    }
+
+    /// The left child goes up, `at` becomes its right child.
+    fn rotate_right<N: NodesMut>(&mut self, nodes: &mut N, at: u32) {
+        let Links { parent, left: up, .. } = *nodes.links(at);
+        let middle = nodes.links(up).right;
+        self.swap_child(nodes, parent, at, up);
+        nodes.links_mut(up).right = at;
+        let links = nodes.links_mut(at);
+        (links.parent, links.left) = (up, middle);
+        settle(nodes, at, middle, up);
+    }
+
+    /// The right child goes up, `at` becomes its left child.
+    fn rotate_left<N: NodesMut>(&mut self, nodes: &mut N, at: u32) {
+        let Links { parent, right: up, .. } = *nodes.links(at);
+        let middle = nodes.links(up).left;
+        self.swap_child(nodes, parent, at, up);
+        nodes.links_mut(up).left = at;
+        let links = nodes.links_mut(at);
+        (links.parent, links.right) = (up, middle);
+        settle(nodes, at, middle, up);
+    }
+}
+
+/// The last part of a rotation: `middle` has moved to `at`, and the lower node is refreshed before the upper.
+#[inline]
+fn settle(nodes: &mut impl NodesMut, at: u32, middle: u32, up: u32) {
+    if middle != NONE {
+        nodes.links_mut(middle).parent = at;
+    }
+    for node in [at, up] {
+        let height = computed_height(nodes, node);
+        nodes.set_height(node, height);
+        nodes.refresh(node);
+    }
+}
+
+/// Height of the subtree at `node`, which may be [`NONE`].
+#[inline]
+fn height(nodes: &impl NodesMut, node: u32) -> u8 {
+    if node == NONE { 0 } else { nodes.height(node) }
+}
+
+/// Height of `node` by its children.
+#[inline]
+fn computed_height(nodes: &impl NodesMut, node: u32) -> u8 {
+    let links = nodes.links(node);
+    1 + height(nodes, links.left).max(height(nodes, links.right))
+}
+
+/// How much higher the left subtree is than the right one.
+#[inline]
+fn lean(nodes: &impl NodesMut, node: u32) -> i32 {
+    let links = nodes.links(node);
+    i32::from(height(nodes, links.left)) - i32::from(height(nodes, links.right))
+}
