@@ -64,10 +64,11 @@ fn install_qemu() -> Result {
 fn install_target() -> Result<Toolchain> {
     let mut rustup = Command::new("rustup");
     rustup.args(["target", "add", TARGET]);
-    if process::find("rustup").is_some() && run_printed(&mut rustup).is_ok() {
-        if let Some(toolchain) = toolchain::detect() {
-            return Ok(toolchain);
-        }
+    if process::find("rustup").is_some()
+        && run_printed(&mut rustup).is_ok()
+        && let Some(toolchain) = toolchain::detect()
+    {
+        return Ok(toolchain);
     }
     let (manager, arguments, _) = MANAGERS[0];
     if process::find(manager).is_none() {

@@ -1,0 +1,12 @@
+//! The scenarios, numbered by the layer that they need.
+//!
+//! They rely on what a user is promised (README, `help`), and on programs of the image that exist for tests:
+//! `bytes N` (reads N bytes, prints count and hash), `lines WORD COUNT` (prints `WORD NUMBER WORD` lines, each in
+//! several writes), `crash` (reads address 0).
+
+mod s00_boot;
+mod s01_console;
+mod s02_shell;
+mod s03_commands;
+mod s04_programs;
+mod s09_soak;

@@ -1,0 +1,61 @@
+//! Programs by name: each in a domain of its own, and gone when it ends.
+
+use tests::{Guest, bytes};
+
+#[test]
+fn a_program_runs_by_its_name_with_its_arguments() {
+    let Some(mut guest) = Guest::boot() else { return };
+    assert_eq!(guest.run_for_status("lines a 2"), ("a 0 a\na 1 a\n".to_owned(), 0));
+}
+
+#[test]
+fn a_program_that_is_called_wrongly_says_so() {
+    let Some(mut guest) = Guest::boot() else { return };
+    for line in ["bytes", "bytes many", "lines a"] {
+        let name = line.split(' ').next().unwrap_or_default();
+        let (output, status) = guest.run_for_status(line);
+        assert!(status != 0 && output.starts_with(&format!("{name}: ")), "{line}: {status} {output}");
+    }
+}
+
+#[test]
+fn memory_comes_back_when_programs_end() {
+    let Some(mut guest) = Guest::boot() else { return };
+    // The first one may make the servers grow once.
+    guest.run("lines a 1");
+    let before = guest.run("free");
+    for _ in 0..20 {
+        guest.run("lines a 1");
+    }
+    assert_eq!(guest.run("free"), before);
+}
+
+#[test]
+fn processes_are_gone_when_programs_end() {
+    let Some(mut guest) = Guest::boot() else { return };
+    guest.run("lines a 1");
+    assert!(!guest.run("ps").contains("lines"));
+}
+
+#[test]
+fn a_fault_ends_its_domain_with_a_report_and_nobody_else() {
+    let Some(mut guest) = Guest::boot() else { return };
+    let before = guest.run("free");
+    for _ in 0..2 {
+        let (output, status) = guest.run_for_status("crash");
+        assert_ne!(status, 0);
+        assert!(output.contains("[fault crash]"), "{output}");
+        let frame = output.lines().find(|it| it.starts_with("  at 0x")).expect("no backtrace");
+        assert!(frame.contains(" in crash") && frame.contains(".rs:"), "{frame}");
+    }
+    assert_eq!(guest.run("echo fine"), "fine\n");
+    assert_eq!(guest.run("free"), before);
+}
+
+#[test]
+fn a_program_that_ends_leaves_unread_input_to_the_shell() {
+    let Some(mut guest) = Guest::boot() else { return };
+    guest.send("bytes 3\rab\recho next\r");
+    assert!(guest.prompt().contains(&bytes::expected(b"ab\n")));
+    assert_eq!(guest.after_echo(), "next\n");
+}
