@@ -6,11 +6,8 @@ use crate::MAX_CHUNKS;
 /// Why a request was refused; nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The granule is not a power of two.
-    BadGranule {
-        /// What was given.
-        granule: u64,
-    },
+    /// The named alignments are none, or not ascending powers of two, or span more than a factor of 2^31.
+    BadAlignments,
     /// A size of zero.
     ZeroSize,
     /// An address or size is not a multiple of the granule.
@@ -25,11 +22,11 @@ pub enum Error {
         /// What was given.
         align: u64,
     },
-    /// The alignment is a power of two, but a larger one than is kept track of.
+    /// The alignment is a power of two, but larger than all named ones.
     AlignmentTooLarge {
         /// What was given.
         align: u64,
-        /// The largest that can be had.
+        /// The largest named one.
         most: u64,
     },
     /// Address and size exceed 64 bits.
@@ -69,7 +66,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::BadGranule { granule } => write!(f, "granule {granule:#x}: expected a power of two"),
+            Self::BadAlignments => {
+                f.write_str("alignments: expected ascending powers of two within a factor of 2^31")
+            }
             Self::ZeroSize => f.write_str("size 0: expected at least one granule"),
             Self::Misaligned { value, granule } => {
                 write!(f, "{value:#x} is misaligned: expected a multiple of {granule:#x}")

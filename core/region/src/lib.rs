@@ -16,14 +16,18 @@
 //!   subtree can give. So the best fit *with* its alignment is one way down the tree.
 //! - Free neighbours merge if they belong to the same root. Allocations stay distinct.
 //!
-//! **Cost.** With `n` regions, every operation visits O(log n) nodes in the worst case and never recurses.
-//! A general bound for any alignment would need a summary for each power of two; what is stored is one for each of 22:
-//! an alignment is at most 2^21 granules (8 GiB for granules of 4 KiB), larger ones are refused. A search without such
-//! summaries (by size, then looking whether the alignment fits) is linear in the number of regions whose size
-//! lies between `size` and `size + align`, which a hostile client can make all of them.
-//! A ready-made tree (intrusive-collections' `RBTree`) has no room for summaries of subtrees.
+//! **Alignments.** The caller names those that it asks for, a few powers of two: `Regions::new([4096, 2 << 20])`. The
+//! first is the granule, of which all addresses and sizes are multiples. A request for another alignment is served as
+//! one for the next larger that is named.
 //!
-//! **Nodes.** A region costs a [`Node`] of 128 bytes. They come from the caller, in chunks
+//! **Cost.** With `n` regions and `c` alignments, every operation visits O(log n) nodes in the worst case, spends
+//! O(c) on each that it changes, and never recurses. Exact best fit for *every* power of two would need a summary for
+//! each of them in each node; that is why they are named. A search without such summaries (by size, then looking
+//! whether the alignment fits) is linear in the number of regions whose size lies between `size` and `size + align`,
+//! which a hostile client can make all of them. A ready-made tree (intrusive-collections' `RBTree`) has no room for
+//! summaries of subtrees.
+//!
+//! **Nodes.** A region costs a [`Node`] of about 48 bytes. They come from the caller, in chunks
 //! ([`Regions::add_nodes`]), and are never given back. An operation that lacks a node fails with
 //! [`Error::OutOfNodes`] and changes nothing; who looks at [`Regions::nodes_needed`] *before* an operation, and refills,
 //! never sees that. The operations that the refill itself makes count as well. Freeing whole allocations needs no node.
@@ -32,7 +36,7 @@
 //! use region::{Error, Node, Regions, RootId};
 //!
 //! let mut nodes = [Node::EMPTY; 32];
-//! let mut memory = Regions::new(4096)?;
+//! let mut memory = Regions::new([4096, 2 << 20])?;
 //! memory.add_nodes(&mut nodes)?;
 //! memory.add_root(RootId(7), 0x4000_0000, 0x100_0000)?;
 //!
@@ -61,7 +65,7 @@ mod tree;
 pub use error::Error;
 pub use pool::{MAX_CHUNKS, Node};
 
-use fit::{ByAddress, BySize, CLASSES, best_fit, largest, padding};
+use fit::{ByAddress, BySize, best_fit, largest, padding};
 use pool::{Index, NIL, Pool};
 use tree::Tree;
 
@@ -105,32 +109,37 @@ pub struct Statistics {
     pub largest_free: u64,
 }
 
-/// Free and used ranges under any number of roots; `'n` is how long the nodes are lent.
+/// Free and used ranges under any number of roots; `'n` is how long the nodes are lent, `CLASSES` the number of
+/// alignments that are told apart.
 #[derive(Debug)]
-pub struct Regions<'n> {
+pub struct Regions<'n, const CLASSES: usize> {
     /// A granule is 2^`shift` bytes.
     shift: u32,
-    pool: Pool<'n>,
-    by_address: Tree<ByAddress>,
-    by_size: Tree<BySize>,
+    pool: Pool<'n, CLASSES>,
+    by_address: Tree<ByAddress, CLASSES>,
+    by_size: Tree<BySize, CLASSES>,
     /// Granules under all roots.
     total: u32,
     /// Granules handed out.
     used: u32,
 }
 
-impl<'n> Regions<'n> {
-    /// An allocator of nothing, which counts in granules of so many bytes (a power of two; a page, usually).
+impl<'n, const CLASSES: usize> Regions<'n, CLASSES> {
+    /// An allocator of nothing. The alignments, in bytes, are ascending powers of two; the first is the granule (a page,
+    /// usually), the last is at most 2^31 granules.
     ///
     /// # Errors
-    /// [`Error::BadGranule`].
-    pub fn new(granule: u64) -> Result<Self, Error> {
-        if !granule.is_power_of_two() {
-            return Err(Error::BadGranule { granule });
+    /// [`Error::BadAlignments`].
+    pub fn new(alignments: [u64; CLASSES]) -> Result<Self, Error> {
+        let powers = alignments.iter().all(|align| align.is_power_of_two());
+        let first = alignments.first().filter(|_| powers && alignments.is_sorted_by(|a, b| a < b));
+        let shift = first.ok_or(Error::BadAlignments)?.trailing_zeros();
+        if alignments.iter().any(|align| align >> shift > 1 << 31) {
+            return Err(Error::BadAlignments);
         }
         Ok(Self {
-            shift: granule.trailing_zeros(),
-            pool: Pool::new(),
+            shift,
+            pool: Pool::new(alignments.map(|align| ((align >> shift) - 1) as u32)),
             by_address: Tree::new(),
             by_size: Tree::new(),
             total: 0,
@@ -145,7 +154,7 @@ impl<'n> Regions<'n> {
     ///
     /// # Errors
     /// [`Error::TooManyChunks`].
-    pub fn add_nodes(&mut self, chunk: &'n mut [Node]) -> Result<(), Error> {
+    pub fn add_nodes(&mut self, chunk: &'n mut [Node<CLASSES>]) -> Result<(), Error> {
         self.pool.add(chunk)
     }
 
@@ -183,7 +192,7 @@ impl<'n> Regions<'n> {
     }
 
     /// Takes `size` bytes from the smallest free region, the lowest among equals, that has them at an address that
-    /// is a multiple of `align` (a power of two; below a granule it counts as one).
+    /// is a multiple of `align`, a power of two that counts as the next larger one among the named alignments.
     ///
     /// # Errors
     /// [`Error::ZeroSize`], [`Error::Misaligned`] of the size; [`Error::BadAlignment`], [`Error::AlignmentTooLarge`];
@@ -196,7 +205,7 @@ impl<'n> Regions<'n> {
             return Err(Error::NoSpace);
         }
         let node = self.pool.node(found);
-        self.claim(found, node.base + padding(node, class), size as u32)
+        self.claim(found, node.base + u64::from(padding(node, self.pool.masks[class])), size as u32)
     }
 
     /// Takes the `size` bytes from `base` on.
@@ -409,16 +418,17 @@ impl<'n> Regions<'n> {
         granules << self.shift
     }
 
-    /// The exponent of an alignment in granules.
+    /// Which of the named alignments serves one.
     fn class(&self, align: u64) -> Result<usize, Error> {
         if !align.is_power_of_two() {
             return Err(Error::BadAlignment { align });
         }
-        let class = align.trailing_zeros().saturating_sub(self.shift) as usize;
-        if class >= CLASSES {
-            return Err(Error::AlignmentTooLarge { align, most: self.bytes(1 << (CLASSES - 1)) });
-        }
-        Ok(class)
+        let mask = (align - 1) >> self.shift;
+        let masks = &self.pool.masks;
+        masks.iter().position(|&named| mask <= named.into()).ok_or_else(|| {
+            let most = masks.last().map_or(0, |&last| self.bytes(u64::from(last) + 1));
+            Error::AlignmentTooLarge { align, most }
+        })
     }
 
     fn region(&self, index: Index) -> Region {

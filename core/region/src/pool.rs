@@ -1,6 +1,5 @@
 //! Where nodes live: chunks of them that the caller gives, addressed by number.
 use crate::Error;
-use crate::fit::CLASSES;
 
 /// Most chunks of a pool. A caller that gives a chunk as large as all before it never reaches this.
 pub const MAX_CHUNKS: usize = 32;
@@ -15,9 +14,9 @@ pub(crate) const NIL: Index = Index::MAX;
 
 /// Storage for one region, free or used; what it holds is the allocator's.
 ///
-/// 128 bytes: two cache lines, 32 nodes a page.
+/// 40 bytes and 4 for each alignment, rounded up to a multiple of 8.
 #[derive(Clone, Copy, Debug)]
-pub struct Node {
+pub struct Node<const CLASSES: usize> {
     /// First granule.
     pub(crate) base: u64,
     /// Granules.
@@ -28,7 +27,7 @@ pub struct Node {
     pub(crate) links: [Links; 2],
     /// Handed out.
     pub(crate) used: bool,
-    /// For the tree by size: the best that its subtree can give for each alignment.
+    /// For the tree by size: the most granules that its subtree can give, for each alignment.
     pub(crate) best: [u32; CLASSES],
 }
 
@@ -45,7 +44,7 @@ impl Links {
     pub(crate) const LEAF: Self = Self { child: [NIL, NIL], height: 1 };
 }
 
-impl Node {
+impl<const CLASSES: usize> Node<CLASSES> {
     /// A node that holds nothing, to fill chunks with.
     pub const EMPTY: Self =
         Self { base: 0, size: 0, root: 0, links: [Links::LEAF; 2], used: false, best: [0; CLASSES] };
@@ -58,9 +57,11 @@ impl Node {
 
 /// All nodes that the caller gave; those that hold nothing are chained through their first link.
 #[derive(Debug)]
-pub(crate) struct Pool<'n> {
-    chunks: [&'n mut [Node]; MAX_CHUNKS],
+pub(crate) struct Pool<'n, const CLASSES: usize> {
+    chunks: [&'n mut [Node<CLASSES>]; MAX_CHUNKS],
     count: usize,
+    /// For each alignment, ascending: its granules, less one.
+    pub(crate) masks: [u32; CLASSES],
     spare: Index,
     spare_count: usize,
     /// How often a node was looked at, to pin down what operations cost.
@@ -68,11 +69,12 @@ pub(crate) struct Pool<'n> {
     pub(crate) visits: core::cell::Cell<usize>,
 }
 
-impl<'n> Pool<'n> {
-    pub(crate) fn new() -> Self {
+impl<'n, const CLASSES: usize> Pool<'n, CLASSES> {
+    pub(crate) fn new(masks: [u32; CLASSES]) -> Self {
         Self {
             chunks: core::array::from_fn(|_| Default::default()),
             count: 0,
+            masks,
             spare: NIL,
             spare_count: 0,
             #[cfg(test)]
@@ -81,7 +83,7 @@ impl<'n> Pool<'n> {
     }
 
     /// Takes in a chunk; takes time linear in its length.
-    pub(crate) fn add(&mut self, chunk: &'n mut [Node]) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, chunk: &'n mut [Node<CLASSES>]) -> Result<(), Error> {
         let place = self.chunks.get_mut(self.count).ok_or(Error::TooManyChunks)?;
         // The last offset of the last chunk would be NIL.
         let length = chunk.len().min(MAX_CHUNK_NODES - 1);
@@ -118,13 +120,15 @@ impl<'n> Pool<'n> {
     }
 
     /// The node of this number. Numbers come from [`Self::take`] only, and chunks are never taken away.
-    pub(crate) fn node(&self, index: Index) -> &Node {
+    #[inline]
+    pub(crate) fn node(&self, index: Index) -> &Node<CLASSES> {
         #[cfg(test)]
         self.visits.set(self.visits.get() + 1);
         &self.chunks[(index >> OFFSET_BITS) as usize][index as usize & (MAX_CHUNK_NODES - 1)]
     }
 
-    pub(crate) fn node_mut(&mut self, index: Index) -> &mut Node {
+    #[inline]
+    pub(crate) fn node_mut(&mut self, index: Index) -> &mut Node<CLASSES> {
         &mut self.chunks[(index >> OFFSET_BITS) as usize][index as usize & (MAX_CHUNK_NODES - 1)]
     }
 }

@@ -16,50 +16,54 @@ pub(crate) const RIGHT: usize = 1;
 const MAX_HEIGHT: usize = 48;
 
 /// What makes one tree different from another.
-pub(crate) trait Order {
+pub(crate) trait Order<const CLASSES: usize> {
     /// Which of a node's links the tree uses.
     const LINK: usize;
     /// Whether `a` stands before `b`; different nodes of a tree are never equal.
-    fn before(a: &Node, b: &Node) -> bool;
+    fn before(a: &Node<CLASSES>, b: &Node<CLASSES>) -> bool;
     /// What a node knows of its subtree.
     type Summary;
-    /// That of `node` with these two children.
-    fn summary(node: &Node, children: [Option<&Node>; 2]) -> Self::Summary;
+    /// That of `node` with its two children, either of which may be [`NIL`].
+    fn summary(pool: &Pool<'_, CLASSES>, node: Index, children: [Index; 2]) -> Self::Summary;
     /// Writes it down in the node; says whether it changed.
-    fn keep(node: &mut Node, summary: Self::Summary) -> bool;
+    fn keep(node: &mut Node<CLASSES>, summary: Self::Summary) -> bool;
 }
 
 /// A tree of nodes that are in the pool given to each call.
 #[derive(Debug)]
-pub(crate) struct Tree<O> {
+pub(crate) struct Tree<O, const CLASSES: usize> {
     root: Index,
     order: PhantomData<O>,
 }
 
 /// The way from the root to a place below its last step.
 struct Path {
-    steps: [(Index, u8); MAX_HEIGHT],
+    nodes: [Index; MAX_HEIGHT],
+    /// A bit for each step that went right.
+    sides: u64,
     length: usize,
 }
 
 impl Path {
     const fn new() -> Self {
-        Self { steps: [(NIL, 0); MAX_HEIGHT], length: 0 }
+        Self { nodes: [NIL; MAX_HEIGHT], sides: 0, length: 0 }
     }
 
     fn push(&mut self, node: Index, side: usize) {
-        self.steps[self.length] = (node, side as u8);
+        self.nodes[self.length] = node;
+        self.sides = self.sides << 1 | side as u64;
         self.length += 1;
     }
 
     fn pop(&mut self) -> Option<(Index, usize)> {
         self.length = self.length.checked_sub(1)?;
-        let (node, side) = self.steps[self.length];
-        Some((node, side as usize))
+        let side = self.sides & 1;
+        self.sides >>= 1;
+        Some((self.nodes[self.length], side as usize))
     }
 }
 
-impl<O: Order> Tree<O> {
+impl<O: Order<CLASSES>, const CLASSES: usize> Tree<O, CLASSES> {
     pub(crate) const fn new() -> Self {
         Self { root: NIL, order: PhantomData }
     }
@@ -70,12 +74,12 @@ impl<O: Order> Tree<O> {
     }
 
     /// A child of a node, or [`NIL`].
-    pub(crate) fn child(pool: &Pool<'_>, node: Index, side: usize) -> Index {
+    pub(crate) fn child(pool: &Pool<'_, CLASSES>, node: Index, side: usize) -> Index {
         pool.node(node).links[O::LINK].child[side]
     }
 
     /// Puts a node in that is not in the tree.
-    pub(crate) fn insert(&mut self, pool: &mut Pool<'_>, node: Index) {
+    pub(crate) fn insert(&mut self, pool: &mut Pool<'_, CLASSES>, node: Index) {
         let mut path = Path::new();
         let mut at = self.root;
         while at != NIL {
@@ -90,7 +94,7 @@ impl<O: Order> Tree<O> {
     }
 
     /// Takes a node out that is in the tree; what the order compares must be as it was when it was put in.
-    pub(crate) fn remove(&mut self, pool: &mut Pool<'_>, node: Index) {
+    pub(crate) fn remove(&mut self, pool: &mut Pool<'_, CLASSES>, node: Index) {
         let mut path = Path::new();
         let mut at = self.root;
         while at != node {
@@ -110,7 +114,7 @@ impl<O: Order> Tree<O> {
 
     /// Puts the successor of `node`, which has two children, at its place, extends the path to where the successor was,
     /// and returns what must be linked there.
-    fn take_over(pool: &mut Pool<'_>, node: Index, path: &mut Path) -> Index {
+    fn take_over(pool: &mut Pool<'_, CLASSES>, node: Index, path: &mut Path) -> Index {
         let hole = path.length;
         path.push(node, RIGHT);
         let mut successor = Self::child(pool, node, RIGHT);
@@ -120,13 +124,13 @@ impl<O: Order> Tree<O> {
         }
         let orphan = Self::child(pool, successor, RIGHT);
         pool.node_mut(successor).links[O::LINK] = pool.node(node).links[O::LINK];
-        path.steps[hole].0 = successor;
+        path.nodes[hole] = successor;
         orphan
     }
 
     /// Links `child` at the path's end, then balances upwards. Once a subtree looks as before, the rest may stay as it
     /// is; but not below step `settled`, where a removal has moved nodes.
-    fn climb(&mut self, pool: &mut Pool<'_>, mut path: Path, mut child: Index, settled: usize) {
+    fn climb(&mut self, pool: &mut Pool<'_, CLASSES>, mut path: Path, mut child: Index, settled: usize) {
         while let Some((at, side)) = path.pop() {
             pool.node_mut(at).links[O::LINK].child[side] = child;
             let (top, changed) = Self::balance(pool, at);
@@ -140,7 +144,7 @@ impl<O: Order> Tree<O> {
 
     /// Restores the balance of a node whose subtrees are balanced; returns the top of its subtree and whether that
     /// looks different from above.
-    fn balance(pool: &mut Pool<'_>, at: Index) -> (Index, bool) {
+    fn balance(pool: &mut Pool<'_, CLASSES>, at: Index) -> (Index, bool) {
         let [left, right] = pool.node(at).links[O::LINK].child;
         let (left_height, right_height) = (Self::height(pool, left), Self::height(pool, right));
         if left_height > right_height + 1 {
@@ -153,7 +157,7 @@ impl<O: Order> Tree<O> {
     }
 
     /// Lifts the child on the heavy side above `at`; a child that is heavy on its inner side is rotated first.
-    fn straighten_and_rotate(pool: &mut Pool<'_>, at: Index, heavy: usize) -> Index {
+    fn straighten_and_rotate(pool: &mut Pool<'_, CLASSES>, at: Index, heavy: usize) -> Index {
         let child = Self::child(pool, at, heavy);
         let inner = Self::height(pool, Self::child(pool, child, 1 - heavy));
         let outer = Self::height(pool, Self::child(pool, child, heavy));
@@ -165,7 +169,7 @@ impl<O: Order> Tree<O> {
     }
 
     /// Lifts the child on `side` above `at` and returns it.
-    fn rotate(pool: &mut Pool<'_>, at: Index, side: usize) -> Index {
+    fn rotate(pool: &mut Pool<'_, CLASSES>, at: Index, side: usize) -> Index {
         let top = Self::child(pool, at, side);
         let between = Self::child(pool, top, 1 - side);
         pool.node_mut(at).links[O::LINK].child[side] = between;
@@ -176,23 +180,22 @@ impl<O: Order> Tree<O> {
     }
 
     /// Recomputes a node's height and what it knows of its subtree; says whether either changed.
-    fn update(pool: &mut Pool<'_>, at: Index) -> bool {
+    fn update(pool: &mut Pool<'_, CLASSES>, at: Index) -> bool {
         let [left, right] = pool.node(at).links[O::LINK].child;
         let height = 1 + Self::height(pool, left).max(Self::height(pool, right));
-        let child = |index| (index != NIL).then(|| pool.node(index));
-        let summary = O::summary(pool.node(at), [child(left), child(right)]);
+        let summary = O::summary(pool, at, [left, right]);
         let node = pool.node_mut(at);
         let grown = node.links[O::LINK].height != height;
         node.links[O::LINK].height = height;
         O::keep(node, summary) || grown
     }
 
-    fn height(pool: &Pool<'_>, at: Index) -> u8 {
+    fn height(pool: &Pool<'_, CLASSES>, at: Index) -> u8 {
         if at == NIL { 0 } else { pool.node(at).links[O::LINK].height }
     }
 
     /// The last node for which `early` holds, or [`NIL`]; it must hold for a first part of the order and then no more.
-    pub(crate) fn last(&self, pool: &Pool<'_>, early: impl Fn(&Node) -> bool) -> Index {
+    pub(crate) fn last(&self, pool: &Pool<'_, CLASSES>, early: impl Fn(&Node<CLASSES>) -> bool) -> Index {
         let (mut at, mut found) = (self.root, NIL);
         while at != NIL {
             let is_early = early(pool.node(at));
@@ -205,7 +208,11 @@ impl<O: Order> Tree<O> {
     }
 
     /// The first node for which `early` does not hold, or [`NIL`].
-    pub(crate) fn first_after(&self, pool: &Pool<'_>, early: impl Fn(&Node) -> bool) -> Index {
+    pub(crate) fn first_after(
+        &self,
+        pool: &Pool<'_, CLASSES>,
+        early: impl Fn(&Node<CLASSES>) -> bool,
+    ) -> Index {
         let (mut at, mut found) = (self.root, NIL);
         while at != NIL {
             let is_early = early(pool.node(at));

@@ -9,10 +9,11 @@ use std::vec::Vec;
 use crate::{Error, NODES_PER_OPERATION, Node, Region, Regions, RootId, State};
 
 const PAGE: u64 = 4096;
+const ALIGNMENTS: [u64; 6] = [PAGE, 2 * PAGE, 4 * PAGE, 16 * PAGE, 32 * PAGE, 2 << 30];
 
 /// An allocator of pages with one root from `base` on.
-fn pages(nodes: &mut [Node], base: u64, count: u64) -> Regions<'_> {
-    let mut regions = Regions::new(PAGE).unwrap();
+fn pages(nodes: &mut [Node<6>], base: u64, count: u64) -> Regions<'_, 6> {
+    let mut regions = Regions::new(ALIGNMENTS).unwrap();
     regions.add_nodes(nodes).unwrap();
     regions.add_root(RootId(1), base * PAGE, count * PAGE).unwrap();
     regions
@@ -45,7 +46,7 @@ fn free_neighbours_merge_within_a_root_only_and_allocations_never() {
     let mut regions = pages(&mut nodes, 8, 4);
     regions.add_root(RootId(2), 12 * PAGE, 4 * PAGE).unwrap();
     regions.add_root(RootId(1), 4 * PAGE, 4 * PAGE).unwrap();
-    let states = |regions: &Regions<'_>| -> Vec<_> {
+    let states = |regions: &Regions<'_, 6>| -> Vec<_> {
         regions.iter().map(|(r, state)| (r.root.0, r.base / PAGE, r.size / PAGE, state)).collect()
     };
     let untouched = [(1, 4, 8, State::Free), (2, 12, 4, State::Free)];
@@ -85,13 +86,16 @@ fn each_bad_request_has_its_error_and_changes_nothing() {
     let before: Vec<_> = regions.iter().collect();
     let misaligned = |value| Some(Error::Misaligned { value, granule: PAGE });
 
-    assert_eq!(Regions::new(0).err(), Some(Error::BadGranule { granule: 0 }));
-    assert_eq!(Regions::new(24).err(), Some(Error::BadGranule { granule: 24 }));
+    for bad in [[0, 2], [24, 48], [8, 12], [16, 8], [8, 8], [1, 1 << 32]] {
+        assert_eq!(Regions::new(bad).err(), Some(Error::BadAlignments), "{bad:?}");
+    }
+    assert_eq!(Regions::new([]).err(), Some(Error::BadAlignments));
+    assert!(Regions::new([2, 1 << 32]).is_ok());
     assert_eq!(regions.allocate(0, PAGE).err(), Some(Error::ZeroSize));
     assert_eq!(regions.allocate(5, PAGE).err(), misaligned(5));
     assert_eq!(regions.allocate(PAGE, 0).err(), Some(Error::BadAlignment { align: 0 }));
     assert_eq!(regions.allocate(PAGE, 3 * PAGE).err(), Some(Error::BadAlignment { align: 3 * PAGE }));
-    let most = 8 << 30;
+    let most = 2 << 30;
     assert_eq!(
         regions.allocate(PAGE, 2 * most).err(),
         Some(Error::AlignmentTooLarge { align: 2 * most, most })
@@ -144,7 +148,7 @@ fn an_operation_that_lacks_nodes_changes_nothing() {
 fn who_adds_the_nodes_that_are_needed_never_lacks_one() {
     let mut chunks = vec![[Node::EMPTY; NODES_PER_OPERATION]; crate::MAX_CHUNKS + 1];
     let (last, chunks) = chunks.split_last_mut().unwrap();
-    let mut regions = Regions::new(PAGE).unwrap();
+    let mut regions = Regions::new(ALIGNMENTS).unwrap();
     for (count, chunk) in chunks.iter_mut().enumerate() {
         assert_eq!(
             regions.nodes_needed(1),
@@ -163,7 +167,7 @@ fn who_adds_the_nodes_that_are_needed_never_lacks_one() {
 #[test]
 fn the_highest_addresses_can_be_managed() {
     let mut nodes = [Node::EMPTY; 8];
-    let mut regions = Regions::new(1).unwrap();
+    let mut regions = Regions::new([1, 64]).unwrap();
     regions.add_nodes(&mut nodes).unwrap();
     regions.add_root(RootId(1), u64::MAX - 100, 100).unwrap();
     let found = regions.allocate(10, 64).unwrap();

@@ -5,7 +5,8 @@ use crate::{Error, Region, RootId, State, Statistics};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Model {
-    pub(super) granule: u64,
+    granule: u64,
+    alignments: Vec<u64>,
     pub(super) regions: Vec<(Region, State)>,
 }
 
@@ -14,8 +15,8 @@ fn end(region: &Region) -> u64 {
 }
 
 impl Model {
-    pub(super) fn new(granule: u64) -> Self {
-        Self { granule, regions: Vec::new() }
+    pub(super) fn new(alignments: &[u64]) -> Self {
+        Self { granule: alignments[0], alignments: alignments.to_vec(), regions: Vec::new() }
     }
 
     pub(super) fn add_root(&mut self, root: RootId, base: u64, size: u64) -> Result<(), Error> {
@@ -35,11 +36,10 @@ impl Model {
         if !align.is_power_of_two() {
             return Err(Error::BadAlignment { align });
         }
-        let most = self.granule << 21;
-        if align > most {
-            return Err(Error::AlignmentTooLarge { align, most });
-        }
-        let start = |r: &Region| r.base.next_multiple_of(align.max(self.granule));
+        let most = self.alignments[self.alignments.len() - 1];
+        let named = self.alignments.iter().copied().find(|named| *named >= align);
+        let align = named.ok_or(Error::AlignmentTooLarge { align, most })?;
+        let start = |r: &Region| r.base.next_multiple_of(align);
         let free = self.regions.iter().filter(|(_, state)| *state == State::Free).map(|(r, _)| r);
         let best = free.filter(|r| start(r) + size <= end(r)).min_by_key(|r| (r.size, r.base));
         let base = best.map(start).ok_or(Error::NoSpace)?;

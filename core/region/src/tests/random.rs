@@ -9,6 +9,7 @@ use super::soundness;
 use crate::{Node, Regions, RootId};
 
 const GRANULE: u64 = 16;
+const ALIGNMENTS: [u64; 5] = [16, 32, 64, 512, 1 << 30];
 /// More than any run here needs.
 const NODES: usize = 600;
 
@@ -28,7 +29,7 @@ fn request() -> impl Strategy<Value = Request> {
     let base = 90u64..700;
     let pick = any::<prop::sample::Index>();
     prop_oneof![
-        12 => (size.clone(), prop_oneof![3 => Just(0), 4 => 0u32..8, 1 => 0u32..63])
+        12 => (size.clone(), prop_oneof![3 => Just(0), 4 => 0u32..8, 1 => 0u32..64])
             .prop_map(|(size, class)| Request::Allocate { size, class }),
         4 => (base.clone(), size.clone()).prop_map(|(base, size)| Request::AllocateAt { base, size }),
         8 => pick.clone().prop_map(|pick| Request::Free { pick }),
@@ -41,7 +42,7 @@ fn request() -> impl Strategy<Value = Request> {
 /// Two roots that touch, one apart, and one that is added in two pieces.
 const ROOTS: [(u32, u64, u64); 5] = [(1, 100, 129), (2, 229, 71), (3, 333, 167), (4, 600, 30), (4, 570, 30)];
 
-fn apply(request: &Request, real: &mut Regions<'_>, model: &mut Model, allocated: &mut Vec<u64>) {
+fn apply(request: &Request, real: &mut Regions<'_, 5>, model: &mut Model, allocated: &mut Vec<u64>) {
     let picked = |pick: &prop::sample::Index| {
         if allocated.is_empty() { 0 } else { allocated[pick.index(allocated.len())] }
     };
@@ -87,8 +88,8 @@ proptest! {
     ) {
         let mut nodes = vec![Node::EMPTY; NODES];
         let (first, second) = nodes.split_at_mut(100);
-        let mut real = Regions::new(GRANULE).unwrap();
-        let mut model = Model::new(GRANULE);
+        let mut real = Regions::new(ALIGNMENTS).unwrap();
+        let mut model = Model::new(&ALIGNMENTS);
         real.add_nodes(first).unwrap();
         real.add_nodes(second).unwrap();
         for (root, base, size) in ROOTS {
