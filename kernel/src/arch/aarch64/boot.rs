@@ -1,0 +1,111 @@
+//! From `start.s` to the kernel proper: reads the device tree, opens the windows, starts the board.
+
+use core::arch::{asm, global_asm};
+
+use super::{mmu, record};
+use crate::board::Board;
+use crate::board::facts::{Facts, FactsError, Range};
+use crate::boot_facts::{BootFacts, BootMemory, Ranges, remove};
+use crate::boot_map::{DEVICE_BASE, DIRECT_BASE, KERNEL_BASE, Kind};
+
+global_asm!(
+    include_str!("start.s"),
+    TEXT = const Kind::Text as u64,
+    CONSTANT = const Kind::Constant as u64,
+    DATA = const Kind::Data as u64,
+    MAIR = const mmu::MAIR,
+    TCR = const mmu::TCR,
+    SCTLR = const mmu::SCTLR,
+);
+
+/// Most bytes of a device tree (Linux boot protocol), and what two blocks of 2 MiB surely hold.
+const MAX_TREE: u64 = 2 << 20;
+
+unsafe extern "C" {
+    #[link_name = "__boot_memory"]
+    static mut BOOT_MEMORY: u8;
+    #[link_name = "__boot_end"]
+    static BOOT_END: u8;
+}
+
+/// Called by `start.s` on the kernel's stack, in the kernel's window, with the physical addresses of tree and image.
+#[unsafe(no_mangle)]
+extern "C" fn boot_in_high_half(tree: u64, image: u64) -> ! {
+    // SAFETY: this is the one call.
+    let mut windows = unsafe { mmu::Windows::new(image) };
+    let machine = match read_tree(&mut windows, tree) {
+        Ok(found) => found,
+        Err(error) => panic!("{}", error.message()),
+    };
+    let image_end = &raw const BOOT_END as u64;
+    let kernel = Range { base: image, size: image_end - KERNEL_BASE };
+    mmu::settle(image, machine.command_line().split_ascii_whitespace().any(|word| word == "pmu=user"));
+    open_device_window(&mut windows, &machine);
+    // SAFETY: the device window stands and stays.
+    let board = unsafe { Board::start(&machine, DEVICE_BASE) };
+    let Some(board) = board else { panic!("the GIC has no redistributor for this core") };
+    board.console.enable();
+    // SAFETY: once, and before anything reads it.
+    unsafe { record::write(image, board) };
+    windows.seal_record();
+    open_direct_window(&mut windows, &machine, kernel);
+    let start = &raw mut BOOT_MEMORY as u64;
+    let mut memory = BootMemory { base: start, size: image_end - start };
+    let facts = BootFacts::new(machine, Range { base: tree, size: machine.tree_size }, kernel, physical_end());
+    crate::boot_main(keep(&mut memory, facts), memory)
+}
+
+/// Reads the device tree: what the machine is.
+fn read_tree(windows: &mut mmu::Windows, tree: u64) -> Result<Facts, FactsError> {
+    let address = windows.show_tree(tree) as *const u8;
+    // SAFETY: 2 MiB from `address` on are mapped, read-only, and nobody writes there while this runs.
+    let bytes = unsafe { core::slice::from_raw_parts(address, MAX_TREE as usize) };
+    let facts = Facts::parse(bytes);
+    windows.hide_tree();
+    facts
+}
+
+/// Maps the registers that the kernel drives itself.
+fn open_device_window(windows: &mut mmu::Windows, machine: &Facts) {
+    for range in [machine.console, machine.distributor, machine.redistributors] {
+        map(windows, DEVICE_BASE, range, Kind::Device);
+    }
+}
+
+/// Maps all RAM but the kernel's own: no writable second view of its text and constants.
+fn open_direct_window(windows: &mut mmu::Windows, machine: &Facts, kernel: Range) {
+    let mut ram = Ranges::new();
+    for range in machine.ram.as_slice() {
+        ram.push(*range);
+    }
+    remove(&mut ram, kernel);
+    for range in ram.as_slice() {
+        map(windows, DIRECT_BASE, *range, Kind::Data);
+    }
+}
+
+/// Maps the whole pages around a range at `window` plus its physical address.
+fn map(windows: &mut mmu::Windows, window: u64, range: Range, kind: Kind) {
+    let range = crate::boot_facts::whole_pages_around(range);
+    if windows.map(window + range.base, range.base, range.size, kind).is_err() {
+        panic!("the kernel has too few translation tables for this machine's memory");
+    }
+}
+
+/// Puts a value into boot memory, for good.
+fn keep<T>(memory: &mut BootMemory, value: T) -> &'static T {
+    let place = memory.take(size_of::<T>() as u64, align_of::<T>() as u64).expect("boot memory holds the facts");
+    // SAFETY: the memory was just taken, with this size and alignment, and is nobody else's.
+    unsafe {
+        place.cast::<T>().write(value);
+        &*place.cast::<T>()
+    }
+}
+
+/// One past the highest physical address, as the core says (ID_AA64MMFR0_EL1.PARange).
+fn physical_end() -> u64 {
+    let features: u64;
+    // SAFETY: reads an identification register.
+    unsafe { asm!("mrs {}, id_aa64mmfr0_el1", out(reg) features, options(nomem, nostack, preserves_flags)) };
+    1 << [32, 36, 40, 42, 44, 48][(features & 15).min(5) as usize]
+}

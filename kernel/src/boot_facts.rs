@@ -1,0 +1,144 @@
+//! What boot tells the kernel proper: the machine, the memory that is free, and the memory that is the kernel's own.
+
+use core::fmt::Write;
+
+use abi::PAGE_SIZE;
+
+pub use crate::board::facts::{Facts, List, Range};
+use crate::boot_map::PHYSICAL_END;
+
+/// Most ranges of free RAM, and of device space, that are told.
+pub const MAX_FREE: usize = 24;
+/// A list of physical ranges, by address, that do not overlap.
+pub type Ranges = List<Range, MAX_FREE>;
+
+/// The machine as the kernel finds it on the core that boots.
+#[derive(Clone, Debug)]
+pub struct BootFacts {
+    /// Name of the platform, at most 16 bytes.
+    pub platform: &'static str,
+    /// What the device tree says: cores, devices, command line.
+    pub machine: Facts,
+    /// RAM in whole pages that nobody uses: not the kernel's, nor the boot modules', the device tree's or firmware's.
+    pub free: Ranges,
+    /// Physical addresses in whole pages that are neither RAM nor registers of devices that the kernel drives.
+    pub device_space: Ranges,
+    /// The boot modules, to the byte. Nobody else uses the rest of their pages.
+    pub modules: Option<Range>,
+    /// The device tree, to the byte; the same holds for its pages.
+    pub device_tree: Range,
+    /// The kernel's image and boot memory, whole pages.
+    pub kernel: Range,
+    /// Bytes of RAM in all.
+    pub ram_bytes: u64,
+}
+
+impl BootFacts {
+    /// Works out who uses which memory. `physical_end` is one past the highest physical address of the machine.
+    pub fn new(machine: Facts, device_tree: Range, kernel: Range, physical_end: u64) -> Self {
+        let ram = machine.ram.as_slice();
+        let modules = machine.initrd.filter(|range| ram.iter().any(|ram| contains(ram, range)));
+        let mut free = Ranges::new();
+        for range in ram {
+            insert(&mut free, whole_pages_inside(*range));
+        }
+        let mut device_space = Ranges::new();
+        device_space.push(Range { base: 0, size: physical_end.min(PHYSICAL_END) });
+        for range in ram.iter().chain([&machine.distributor, &machine.redistributors]) {
+            remove(&mut device_space, whole_pages_around(*range));
+        }
+        let used = [Some(kernel), Some(device_tree), modules];
+        for range in used.iter().flatten().chain(machine.reserved.as_slice()) {
+            remove(&mut free, whole_pages_around(*range));
+        }
+        let ram_bytes = ram.iter().map(|range| range.size).sum();
+        let platform = crate::board::NAME;
+        Self { platform, machine, free, device_space, modules, device_tree, kernel, ram_bytes }
+    }
+
+    /// The kernel's command line.
+    pub fn command_line(&self) -> &str {
+        self.machine.command_line()
+    }
+
+    /// Whether the command line has this word.
+    pub fn has_option(&self, word: &str) -> bool {
+        self.command_line().split_ascii_whitespace().any(|option| option == word)
+    }
+
+    /// The first line that the system prints.
+    pub fn banner(&self, out: &mut impl Write) -> core::fmt::Result {
+        let version = concat!("barreldish ", env!("CARGO_PKG_VERSION"), " (", env!("BARRELDISH_COMMIT"), ") on ");
+        out.write_str(version)?;
+        out.write_str(self.platform)?;
+        writeln!(out, ", {} cores, {} MiB", self.machine.cores, self.ram_bytes >> 20)
+    }
+}
+
+/// Memory of the kernel's own, in its window, that nobody uses yet.
+#[derive(Debug)]
+pub struct BootMemory {
+    /// Virtual address of the first free byte.
+    pub base: u64,
+    /// Bytes left.
+    pub size: u64,
+}
+
+impl BootMemory {
+    /// Takes `size` bytes aligned to `align` (a power of two) for good; they are not zeroed. `None`: not enough left.
+    pub fn take(&mut self, size: u64, align: u64) -> Option<*mut u8> {
+        let start = self.base.checked_next_multiple_of(align)?;
+        let used = (start - self.base).checked_add(size).filter(|&used| used <= self.size)?;
+        self.base += used;
+        self.size -= used;
+        Some(start as *mut u8)
+    }
+}
+
+fn contains(outer: &Range, inner: &Range) -> bool {
+    inner.base >= outer.base && inner.base - outer.base <= outer.size && inner.size <= outer.size - (inner.base - outer.base)
+}
+
+fn from_bounds(start: u64, end: u64) -> Range {
+    Range { base: start, size: end.saturating_sub(start) }
+}
+
+fn whole_pages_inside(range: Range) -> Range {
+    let end = range.base.saturating_add(range.size).min(PHYSICAL_END);
+    from_bounds(range.base.next_multiple_of(PAGE_SIZE), end & !(PAGE_SIZE - 1))
+}
+
+pub(crate) fn whole_pages_around(range: Range) -> Range {
+    let end = range.base.saturating_add(range.size).min(u64::MAX - PAGE_SIZE);
+    from_bounds(range.base & !(PAGE_SIZE - 1), end.next_multiple_of(PAGE_SIZE))
+}
+
+/// Adds a range at its place by address; one too many is left out.
+fn insert(ranges: &mut Ranges, new: Range) {
+    let mut sorted = Ranges::new();
+    let before = ranges.as_slice().iter().filter(|range| range.base < new.base);
+    let after = ranges.as_slice().iter().filter(|range| range.base >= new.base);
+    for range in before.chain([&new]).chain(after).filter(|range| range.size != 0) {
+        sorted.push(*range);
+    }
+    *ranges = sorted;
+}
+
+/// Takes a hole out of the ranges.
+pub fn remove(ranges: &mut Ranges, hole: Range) {
+    let mut left = Ranges::new();
+    let hole_end = hole.base + hole.size;
+    for range in ranges.as_slice() {
+        let end = range.base + range.size;
+        if hole.size == 0 || hole.base >= end || hole_end <= range.base {
+            left.push(*range);
+            continue;
+        }
+        for part in [from_bounds(range.base, hole.base), from_bounds(hole_end, end)] {
+            if part.size != 0 {
+                left.push(part);
+            }
+        }
+    }
+    *ranges = left;
+}

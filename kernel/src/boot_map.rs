@@ -1,0 +1,198 @@
+//! The kernel's own half of the address space: where things lie, and the building of its tables at boot.
+//!
+//! ```text
+//!   0xffff_ffff_8000_0000  KERNEL_BASE  the image and its boot memory, 4 KiB pages, W^X
+//!   0xffff_c000_0000_0000  DEVICE_BASE  + physical address: devices that the kernel drives
+//!   0xffff_8000_0000_0000  DIRECT_BASE  + physical address: all RAM but the kernel's own, never executable
+//! ```
+//!
+//! Tables are named by their place in an area of memory, so that building them needs no pointers and runs on the
+//! host. Descriptors: Arm ARM (DDI 0487), D8.3, 4 KiB granule.
+
+/// Where the image is linked and mapped.
+pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
+/// Where the kernel sees RAM: physical address 0.
+pub const DIRECT_BASE: u64 = 0xffff_8000_0000_0000;
+/// Where the kernel sees the devices that it drives: physical address 0.
+pub const DEVICE_BASE: u64 = 0xffff_c000_0000_0000;
+/// One past the highest physical address that the windows reach (46 bits).
+pub const PHYSICAL_END: u64 = DEVICE_BASE - DIRECT_BASE;
+
+/// Descriptor bits.
+pub mod bits {
+    /// Valid.
+    pub const VALID: u64 = 1;
+    /// A table (levels 0 to 2) or a page (level 3).
+    pub const TABLE_OR_PAGE: u64 = 1 << 1;
+    /// MAIR index 1: device memory; index 0 is normal memory.
+    pub const DEVICE: u64 = 1 << 2;
+    /// Not writable.
+    pub const READ_ONLY: u64 = 1 << 7;
+    /// Coherent with all cores.
+    pub const INNER_SHAREABLE: u64 = 3 << 8;
+    /// Accessed: no fault at the first use.
+    pub const ACCESSED: u64 = 1 << 10;
+    /// Not executable at EL1.
+    pub const PRIVILEGED_EXECUTE_NEVER: u64 = 1 << 53;
+    /// Not executable at EL0.
+    pub const USER_EXECUTE_NEVER: u64 = 1 << 54;
+    /// Never executable.
+    pub const EXECUTE_NEVER: u64 = PRIVILEGED_EXECUTE_NEVER | USER_EXECUTE_NEVER;
+    /// The output address.
+    pub const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
+}
+
+/// What is mapped, and with which rights.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub enum Kind {
+    /// RAM, read and write.
+    Data = bits::VALID | bits::INNER_SHAREABLE | bits::ACCESSED | bits::EXECUTE_NEVER,
+    /// RAM, read.
+    Constant =
+        bits::VALID | bits::INNER_SHAREABLE | bits::ACCESSED | bits::EXECUTE_NEVER | bits::READ_ONLY,
+    /// RAM, read and execute at EL1.
+    Text = bits::VALID
+        | bits::INNER_SHAREABLE
+        | bits::ACCESSED
+        | bits::USER_EXECUTE_NEVER
+        | bits::READ_ONLY,
+    /// Device registers (nGnRE), read and write.
+    Device = bits::VALID | bits::ACCESSED | bits::EXECUTE_NEVER | bits::DEVICE,
+}
+
+/// A translation table.
+#[derive(Clone, Copy)]
+#[repr(C, align(4096))]
+pub struct Table(pub [u64; 512]);
+
+/// Why something cannot be mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MapError {
+    /// The area has no table left.
+    NoTable,
+    /// Something else is mapped there.
+    Occupied,
+}
+
+/// Tables in one piece of memory; the first is the root (level 0).
+pub struct Tables<'a> {
+    area: &'a mut [Table],
+    /// Physical address of the area.
+    base: u64,
+    /// Tables in use.
+    used: usize,
+}
+
+impl<'a> Tables<'a> {
+    /// The tables in `area`, which lies at physical address `base`; the first `used` are in use.
+    pub fn new(area: &'a mut [Table], base: u64, used: usize) -> Self {
+        Self { area, base, used }
+    }
+
+    /// Tables in use.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Maps `size` bytes at physical address `pa` to `va` with the largest blocks that fit; all three are multiples
+    /// of 4096. What is mapped there already in the same way is left alone. The caller makes the changes visible.
+    pub fn map(&mut self, va: u64, pa: u64, size: u64, kind: Kind) -> Result<(), MapError> {
+        let mut done = 0;
+        while done < size {
+            done += self.map_one(va + done, pa + done, size - done, kind)?;
+        }
+        Ok(())
+    }
+
+    /// Descriptor of the page or block at `va`, with the bytes that it maps.
+    pub fn find(&self, va: u64) -> Option<(u64, u64)> {
+        let mut table = 0;
+        for level in 0..4 {
+            let entry = self.area[table].0[index(va, level)];
+            if entry & bits::VALID == 0 {
+                return None;
+            }
+            if level == 3 || entry & bits::TABLE_OR_PAGE == 0 {
+                return Some((entry, bytes(level)));
+            }
+            table = self.place(entry)?;
+        }
+        None
+    }
+
+    /// Gives the page or block that is mapped at `va` other rights. The caller drops it from the TLB.
+    pub fn protect(&mut self, va: u64, kind: Kind) {
+        let mut table = 0;
+        for level in 0..4 {
+            let slot = index(va, level);
+            let entry = self.area[table].0[slot];
+            if level == 3 || entry & bits::TABLE_OR_PAGE == 0 {
+                let kept = entry & (bits::ADDRESS | bits::TABLE_OR_PAGE);
+                self.area[table].0[slot] = if entry & bits::VALID == 0 { entry } else { kept | kind as u64 };
+                return;
+            }
+            let Some(below) = self.place(entry) else { return };
+            table = below;
+        }
+    }
+
+    /// Writes descriptors into a table, named by its place in the area, from entry `first` on.
+    pub fn set<const N: usize>(&mut self, table: usize, first: usize, descriptors: [u64; N]) {
+        self.area[table].0[first..first + N].copy_from_slice(&descriptors);
+    }
+
+    /// One block or page at `va`; the bytes that it maps.
+    fn map_one(&mut self, va: u64, pa: u64, size: u64, kind: Kind) -> Result<u64, MapError> {
+        let mut table = 0;
+        for level in 0..4 {
+            let (slot, span) = (index(va, level), bytes(level));
+            let entry = self.area[table].0[slot];
+            let fits = level > 0 && (va | pa) % span == 0 && size >= span;
+            let is_table = level < 3 && entry & 3 == 3;
+            if fits && !is_table {
+                let shape = if level == 3 { bits::TABLE_OR_PAGE } else { 0 };
+                return self.write(table, slot, pa | kind as u64 | shape).map(|()| span);
+            }
+            table = if entry & bits::VALID == 0 { self.add(table, slot)? } else { self.below(entry)? };
+        }
+        Err(MapError::Occupied)
+    }
+
+    fn write(&mut self, table: usize, slot: usize, descriptor: u64) -> Result<(), MapError> {
+        let entry = &mut self.area[table].0[slot];
+        if *entry & bits::VALID != 0 && *entry != descriptor {
+            return Err(MapError::Occupied);
+        }
+        *entry = descriptor;
+        Ok(())
+    }
+
+    /// A new empty table in an empty slot.
+    fn add(&mut self, table: usize, slot: usize) -> Result<usize, MapError> {
+        let new = self.used;
+        self.area.get_mut(new).ok_or(MapError::NoTable)?.0.fill(0);
+        self.used += 1;
+        self.area[table].0[slot] = (self.base + new as u64 * 4096) | bits::VALID | bits::TABLE_OR_PAGE;
+        Ok(new)
+    }
+
+    /// The table that a valid entry points to.
+    fn below(&self, entry: u64) -> Result<usize, MapError> {
+        if entry & bits::TABLE_OR_PAGE == 0 { Err(MapError::Occupied) } else { self.place(entry).ok_or(MapError::Occupied) }
+    }
+
+    fn place(&self, entry: u64) -> Option<usize> {
+        let place = (entry & bits::ADDRESS).checked_sub(self.base)? / 4096;
+        usize::try_from(place).ok().filter(|&place| place < self.area.len())
+    }
+}
+
+/// Bytes that an entry of a table of this level maps.
+const fn bytes(level: u32) -> u64 {
+    1 << (39 - 9 * level)
+}
+
+const fn index(va: u64, level: u32) -> usize {
+    (va >> (39 - 9 * level)) as usize & 511
+}

@@ -1,0 +1,235 @@
+//! What the device tree says about the machine, in the form that the kernel needs at boot.
+
+use abi::boot::{Device, DeviceKind, MAX_COMMAND_LINE, MAX_DEVICES};
+
+use crate::fdt::{Node, Tree, total_size};
+
+/// Most regions of RAM, and most reserved regions, that are kept.
+pub const MAX_RANGES: usize = 16;
+
+/// A range of physical addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Range {
+    /// First address.
+    pub base: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A list of at most `N` entries.
+#[derive(Clone, Copy, Debug)]
+pub struct List<T, const N: usize> {
+    entries: [T; N],
+    length: usize,
+}
+
+impl<T: Copy + Default, const N: usize> List<T, N> {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self { entries: [T::default(); N], length: 0 }
+    }
+
+    /// Adds an entry; `false` if the list is full.
+    pub fn push(&mut self, entry: T) -> bool {
+        let Some(place) = self.entries.get_mut(self.length) else { return false };
+        *place = entry;
+        self.length += 1;
+        true
+    }
+
+    /// The entries.
+    pub fn as_slice(&self) -> &[T] {
+        &self.entries[..self.length]
+    }
+}
+
+impl<T: Copy + Default, const N: usize> Default for List<T, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How firmware is called (PSCI, SMC Calling Convention).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Conduit {
+    /// `hvc #0`.
+    #[default]
+    Hvc,
+    /// `smc #0`.
+    Smc,
+}
+
+/// Why a device tree does not do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FactsError {
+    /// No device tree.
+    NotATree,
+    /// It names no RAM.
+    NoRam,
+    /// It names no GICv3.
+    NoInterruptController,
+    /// It names no PL011.
+    NoConsole,
+}
+
+impl FactsError {
+    /// What was wrong and what was expected.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::NotATree => "no device tree at the address in x0",
+            Self::NoRam => "the device tree names no RAM",
+            Self::NoInterruptController => "the device tree names no GICv3 (use -M virt,gic-version=3)",
+            Self::NoConsole => "the device tree names no PL011",
+        }
+    }
+}
+
+/// What the device tree says about the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// RAM, in the order of the tree.
+    pub ram: List<Range, MAX_RANGES>,
+    /// Parts of RAM that firmware keeps.
+    pub reserved: List<Range, MAX_RANGES>,
+    /// The boot modules.
+    pub initrd: Option<Range>,
+    /// Cores, started or not.
+    pub cores: u32,
+    /// How PSCI is called.
+    pub conduit: Conduit,
+    /// Registers of the GICv3 distributor.
+    pub distributor: Range,
+    /// Registers of the GICv3 redistributors (first region).
+    pub redistributors: Range,
+    /// Registers of the UART for early output and panics.
+    pub console: Range,
+    /// Devices for user space.
+    pub devices: List<Device, MAX_DEVICES>,
+    /// Bytes of the device tree.
+    pub tree_size: u64,
+    command_line: [u8; MAX_COMMAND_LINE],
+    command_line_size: usize,
+}
+
+impl Facts {
+    /// Reads the device tree in `bytes`; nothing of it is referred to afterwards.
+    pub fn parse(bytes: &[u8]) -> Result<Self, FactsError> {
+        let tree = Tree::new(bytes).ok_or(FactsError::NotATree)?;
+        let mut facts = Self::empty();
+        facts.tree_size = total_size(bytes).unwrap_or(0) as u64;
+        for (base, size) in tree.reservations() {
+            facts.reserved.push(Range { base, size });
+        }
+        for node in tree.nodes() {
+            facts.take_node(&node);
+        }
+        if facts.ram.as_slice().is_empty() {
+            return Err(FactsError::NoRam);
+        }
+        if facts.distributor.size == 0 || facts.redistributors.size == 0 {
+            return Err(FactsError::NoInterruptController);
+        }
+        if facts.console.size == 0 {
+            return Err(FactsError::NoConsole);
+        }
+        Ok(facts)
+    }
+
+    /// The kernel's command line (`-append`), cut at [`MAX_COMMAND_LINE`] bytes; empty if it is not UTF-8.
+    pub fn command_line(&self) -> &str {
+        core::str::from_utf8(&self.command_line[..self.command_line_size]).unwrap_or("")
+    }
+
+    fn empty() -> Self {
+        Self {
+            ram: List::new(),
+            reserved: List::new(),
+            initrd: None,
+            cores: 0,
+            conduit: Conduit::Hvc,
+            distributor: Range::default(),
+            redistributors: Range::default(),
+            console: Range::default(),
+            devices: List::new(),
+            tree_size: 0,
+            command_line: [0; MAX_COMMAND_LINE],
+            command_line_size: 0,
+        }
+    }
+
+    fn take_node(&mut self, node: &Node) {
+        match (node.depth, node.property("device_type")) {
+            (_, Some(b"memory\0")) => self.take_ram(node),
+            (_, Some(b"cpu\0")) => self.cores += 1,
+            (1, _) if node.name == b"chosen" => self.take_chosen(node),
+            (2, _) if node.parent == b"reserved-memory" => {
+                self.take_reserved(node)
+            }
+            _ if node.is_compatible("arm,psci-0.2") || node.is_compatible("arm,psci-1.0") => {
+                if node.property("method") == Some(b"smc\0") {
+                    self.conduit = Conduit::Smc;
+                }
+            }
+            _ if node.is_enabled() => self.take_device(node),
+            _ => {}
+        }
+    }
+
+    fn take_ram(&mut self, node: &Node) {
+        for (base, size) in node.reg().filter(|&(_, size)| size != 0) {
+            self.ram.push(Range { base, size });
+        }
+    }
+
+    fn take_reserved(&mut self, node: &Node) {
+        for (base, size) in node.reg() {
+            self.reserved.push(Range { base, size });
+        }
+    }
+
+    fn take_chosen(&mut self, node: &Node) {
+        if let (Some(start), Some(end)) =
+            (node.wide_number("linux,initrd-start"), node.wide_number("linux,initrd-end"))
+        {
+            self.initrd = (end > start).then(|| Range { base: start, size: end - start });
+        }
+        let text = node.property("bootargs").unwrap_or(&[]);
+        let text = text.strip_suffix(b"\0").unwrap_or(text);
+        let size = text.len().min(MAX_COMMAND_LINE);
+        self.command_line[..size].copy_from_slice(&text[..size]);
+        self.command_line_size = size;
+    }
+
+    fn take_device(&mut self, node: &Node) {
+        let mut ranges = node.reg().map(|(base, size)| Range { base, size });
+        let first = ranges.next().unwrap_or_default();
+        if node.is_compatible("arm,gic-v3") {
+            self.distributor = first;
+            self.redistributors = ranges.next().unwrap_or_default();
+        } else if node.is_compatible("arm,pl011") {
+            if self.console.size == 0 {
+                self.console = first;
+            }
+            self.add_device(DeviceKind::Pl011, first, node);
+        } else if node.is_compatible("arm,pl031") {
+            self.add_device(DeviceKind::Pl031, first, node);
+        } else if node.is_compatible("pci-host-ecam-generic") {
+            self.add_device(DeviceKind::PcieEcam, first, node);
+        }
+    }
+
+    fn add_device(&mut self, kind: DeviceKind, range: Range, node: &Node) {
+        let interrupt = first_interrupt(node).unwrap_or(0);
+        self.devices.push(Device { base: range.base, size: range.size, kind: kind as u32, interrupt });
+    }
+}
+
+/// INTID of a node's first interrupt. GIC binding: (0: SPI | 1: PPI, number, trigger); SPIs start at 32, PPIs at 16.
+fn first_interrupt(node: &Node) -> Option<u32> {
+    let mut cells = node.cells("interrupts");
+    match (cells.next()?, cells.next()?) {
+        (0, number) => number.checked_add(32),
+        (1, number) => number.checked_add(16),
+        _ => None,
+    }
+}
