@@ -72,22 +72,22 @@ impl Tree {
         found
     }
 
-    /// The last node that is `before` a place and is a `hit`, or [`NONE`].
+    /// The last node at or before `place` that is a `hit`, or [`NONE`].
     ///
     /// `subtree` says from what a node keeps about its subtree (see [`crate::NodesMut::refresh`]) whether there
     /// is a hit in it; it must neither miss one nor promise one that is not there. Then the search
-    /// takes one way down, one way up and one way down.
+    /// takes one way up and one way down.
     #[inline]
     pub fn last_hit<N: Nodes>(
         &self,
         nodes: &N,
-        before: impl Fn(&N, u32) -> bool,
+        place: u32,
         hit: impl Fn(&N, u32) -> bool,
         subtree: impl Fn(&N, u32) -> bool,
     ) -> u32 {
-        let mut at = self.predecessor(nodes, before);
-        // `at` is the last candidate; all other candidates are in its left subtree, or reached by
-        // climbing: the ancestors that have `at` on their right, with their left subtrees.
+        // All other candidates are in the left subtree of `place`, or reached by climbing: the
+        // ancestors that have it on their right, with their left subtrees.
+        let mut at = place;
         while at != NONE {
             if hit(nodes, at) {
                 return at;

@@ -88,7 +88,7 @@ fn check_searches(tree: &Tree, arena: &Arena, model: &BTreeMap<u64, u32>, place:
     let expected = model.range(..place).rev().map(|(_, &n)| n).find(|&n| arena.0[n as usize].end > reach);
     let found = tree.last_hit(
         arena,
-        before,
+        below,
         |a, n| a.0[n as usize].end > reach,
         |a, n| a.0[n as usize].max_end > reach,
     );

@@ -1,0 +1,333 @@
+//! The mapping database: its root, adding and removing capabilities, and what boot puts into it.
+
+use core::cmp::Ordering;
+
+use abi::{CapType, ErrorKind, Rights};
+use tree::{Links, NONE, Nodes, NodesMut, Tree};
+
+use crate::key::{self, Key};
+use crate::machine::Machine;
+use crate::ring;
+use crate::slot::{Flags, Slot, SlotRef};
+use crate::types::{self, Size};
+use crate::vnode::{self, Place};
+use crate::{FRAME_LIMIT, OBJECT_LIMIT};
+
+/// The mapping database of a core, with the lists of zombies and of empty units. Its nodes are the slots.
+#[derive(Debug, Default)]
+pub struct Db {
+    pub(crate) tree: Tree,
+    pub(crate) count: u64,
+    /// The zombie that the reaper works on, 0 for none; the others hang on it.
+    pub(crate) zombies: u32,
+    /// Units without capabilities: the one that is pulled next, and the last, 0 for none.
+    pub(crate) empty_first: u32,
+    pub(crate) empty_last: u32,
+}
+
+/// A capability that comes from nowhere: what the kernel finds or makes at boot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Root {
+    /// PhysAddr, Ram (which becomes a root), Frame, DevFrame, IrqSource, Kernel, Id, or a CNode, VNode, Dispatcher.
+    pub ty: CapType,
+    /// What it allows.
+    pub rights: Rights,
+    /// Physical address or first number; for Kernel the number of the core.
+    pub base: u64,
+    /// Bytes, or how many numbers; for Kernel 1.
+    pub size: u64,
+}
+
+/// What identifies a new capability, before it has a place.
+#[derive(Clone, Copy)]
+pub(crate) struct New {
+    pub ty: CapType,
+    pub rights: Rights,
+    pub flags: Flags,
+    pub unit: u32,
+    pub base: u64,
+    pub size: u64,
+    pub aux32: u32,
+    pub aux64: u64,
+}
+
+/// The slots as nodes of the tree, to read them.
+pub(crate) struct View<'m, M>(pub &'m M);
+/// The slots as nodes of the tree, to change them.
+pub(crate) struct Edit<'m, M>(pub &'m mut M);
+
+impl<M: Machine> Nodes for View<'_, M> {
+    #[inline(always)]
+    fn links(&self, node: u32) -> &Links {
+        &self.0.slot(SlotRef(node)).links
+    }
+    #[inline(always)]
+    fn height(&self, node: u32) -> u8 {
+        self.0.slot(SlotRef(node)).height
+    }
+}
+
+impl<M: Machine> Nodes for Edit<'_, M> {
+    #[inline(always)]
+    fn links(&self, node: u32) -> &Links {
+        &self.0.slot(SlotRef(node)).links
+    }
+    #[inline(always)]
+    fn height(&self, node: u32) -> u8 {
+        self.0.slot(SlotRef(node)).height
+    }
+}
+
+impl<M: Machine> NodesMut for Edit<'_, M> {
+    #[inline(always)]
+    fn links_mut(&mut self, node: u32) -> &mut Links {
+        &mut self.0.slot_mut(SlotRef(node)).links
+    }
+    #[inline(always)]
+    fn set_height(&mut self, node: u32, height: u8) {
+        self.0.slot_mut(SlotRef(node)).height = height;
+    }
+    #[inline(always)]
+    fn refresh(&mut self, node: u32) -> bool {
+        let slot = self.0.slot(SlotRef(node));
+        let mut end = slot.end();
+        let (left, right, old) = (slot.links.left, slot.links.right, slot.max_end);
+        if left != NONE {
+            end = end.max(self.0.slot(SlotRef(left)).max_end);
+        }
+        if right != NONE {
+            end = end.max(self.0.slot(SlotRef(right)).max_end);
+        }
+        self.0.slot_mut(SlotRef(node)).max_end = end;
+        end != old
+    }
+}
+
+impl Db {
+    /// A database without capabilities.
+    pub const fn new() -> Db {
+        Db { tree: Tree::new(), count: 0, zombies: 0, empty_first: 0, empty_last: 0 }
+    }
+
+    /// Capabilities, copies and mappings counted.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The first representative in the order of the database, [`SlotRef::NONE`] when it is empty.
+    pub fn first(&self, m: &impl Machine) -> SlotRef {
+        SlotRef(self.tree.first(&View(m)))
+    }
+
+    /// The representative after `slot`, which is one, [`SlotRef::NONE`] at the end.
+    #[inline]
+    pub fn next(&self, m: &impl Machine, slot: SlotRef) -> SlotRef {
+        SlotRef(self.tree.next(&View(m), slot.0))
+    }
+
+    /// Puts a capability of boot into an empty slot. Objects must have been zeroed by the caller; a
+    /// VNodeL0 gets its address space identifier.
+    ///
+    /// Errors: `SlotOccupied`; `BadType` for types that only retype or map makes; `BadSize`, `Unaligned`; `OutOfRange`
+    /// when it ends beyond [`OBJECT_LIMIT`] (Ram and objects) or [`FRAME_LIMIT`]; `Overlap` with another
+    /// capability; `NoAsid`.
+    pub fn insert_root<M: Machine>(
+        &mut self,
+        m: &mut M,
+        slot: SlotRef,
+        root: &Root,
+    ) -> Result<(), ErrorKind> {
+        check_root(root)?;
+        require_empty(m, slot, 1)?;
+        let base = root.base | key::space(root.ty);
+        let end = base + root.size;
+        let place = self.tree.predecessor(&View(m), |v, n| v.0.slot(SlotRef(n)).base < end);
+        if self.last_reaching(m, place, base) != NONE {
+            return Err(ErrorKind::Overlap);
+        }
+        let aux64 = match root.ty {
+            CapType::VNodeL0 => Place::root(m.new_asid().ok_or(ErrorKind::NoAsid)?).pack(),
+            _ => vnode::NOT_INSTALLED,
+        };
+        let flags = if root.ty == CapType::Ram { Flags::ROOT } else { Flags::default() };
+        let Root { ty, rights, size, .. } = *root;
+        let new = New { ty, rights, flags, unit: 0, base, size, aux32: 0, aux64 };
+        self.add_node(m, slot, &new, place);
+        Ok(())
+    }
+
+    /// The last node at or before `place` whose region ends behind `address`.
+    #[inline]
+    pub(crate) fn last_reaching<M: Machine>(&self, m: &M, place: u32, address: u64) -> u32 {
+        self.tree.last_hit(
+            &View(m),
+            place,
+            |v, n| v.0.slot(SlotRef(n)).end() > address,
+            |v, n| v.0.slot(SlotRef(n)).max_end > address,
+        )
+    }
+
+    /// Writes a capability with a new key into an empty slot and puts it into the tree behind `place`.
+    #[inline]
+    pub(crate) fn add_node<M: Machine>(&mut self, m: &mut M, slot: SlotRef, new: &New, place: u32) {
+        write(m, slot, new, Flags::IN_TREE);
+        ring::alone(m, slot);
+        self.tree.insert_after(&mut Edit(m), place, slot.0);
+        self.count += 1;
+    }
+
+    /// Writes a further copy into an empty slot, behind `copy`, which is one and no mapping.
+    #[inline]
+    pub(crate) fn add_copy<M: Machine>(&mut self, m: &mut M, slot: SlotRef, new: &New, copy: SlotRef) {
+        write(m, slot, new, Flags::default());
+        ring::link_after(m, copy, slot);
+        self.count += 1;
+    }
+
+    /// The node at exactly this place, or [`NONE`].
+    #[inline]
+    pub(crate) fn find<M: Machine>(&self, m: &M, key: &Key) -> u32 {
+        let mut at = self.tree.root();
+        while at != NONE {
+            let slot = m.slot(SlotRef(at));
+            match key.cmp_slot(slot) {
+                Ordering::Equal => break,
+                Ordering::Less => at = slot.links.right,
+                Ordering::Greater => at = slot.links.left,
+            }
+        }
+        at
+    }
+
+    /// The representative of the key of the capability in `slot`.
+    #[inline]
+    pub(crate) fn representative<M: Machine>(&self, m: &M, slot: SlotRef) -> SlotRef {
+        let s = m.slot(slot);
+        if s.is(Flags::IN_TREE) { slot } else { SlotRef(self.find(m, &Key::of(s))) }
+    }
+
+    /// Whether no other copy is left. Mappings may still be in its ring.
+    #[inline]
+    pub(crate) fn is_last<M: Machine>(&self, m: &M, slot: SlotRef) -> bool {
+        let s = m.slot(slot);
+        if !s.is(Flags::IN_TREE) {
+            return false;
+        }
+        matches!(s.ty, CapType::Unit | CapType::Mapping)
+            || s.next == slot.0
+            || m.slot(SlotRef(s.next)).ty == CapType::Mapping
+    }
+
+    /// Removes a copy that is not the last.
+    #[inline]
+    pub(crate) fn remove_copy<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
+        let s = m.slot(slot);
+        if s.is(Flags::IN_TREE) {
+            let heir = SlotRef(s.next);
+            self.promote(m, slot, heir);
+        }
+        ring::unlink(m, slot);
+        self.forget(m, slot);
+    }
+
+    /// Removes a representative that has no other copies, and nothing else in its ring.
+    #[inline]
+    pub(crate) fn remove_node<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
+        self.tree.remove(&mut Edit(m), slot.0);
+        self.forget(m, slot);
+    }
+
+    /// Makes a copy the representative instead of `old`. The ring is the caller's matter.
+    pub(crate) fn promote<M: Machine>(&mut self, m: &mut M, old: SlotRef, heir: SlotRef) {
+        self.tree.replace(&mut Edit(m), old.0, heir.0);
+        let s = m.slot_mut(old);
+        s.flags = s.flags.without(Flags::IN_TREE);
+        let (aux32, aux64) = (s.aux32, s.aux64);
+        let s = m.slot_mut(heir);
+        s.flags = s.flags.or(Flags::IN_TREE);
+        (s.aux32, s.aux64) = (aux32, aux64);
+    }
+
+    /// Moves the capability in `from` to the empty slot `to`, with its place in tree and ring.
+    pub(crate) fn relocate<M: Machine>(&mut self, m: &mut M, from: SlotRef, to: SlotRef) {
+        let mut copy = *m.slot(from);
+        let alone = copy.next == from.0;
+        (copy.links, copy.height) = (Links::EMPTY, 0);
+        *m.slot_mut(to) = copy;
+        if alone {
+            ring::alone(m, to);
+        } else {
+            ring::replace(m, from, to);
+        }
+        if copy.is(Flags::IN_TREE) {
+            self.tree.replace(&mut Edit(m), from.0, to.0);
+        }
+        *m.slot_mut(from) = Slot::EMPTY;
+    }
+
+    /// Empties a slot that is in no tree and no ring any more.
+    #[inline]
+    pub(crate) fn forget<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
+        let unit = m.slot(slot).unit();
+        *m.slot_mut(slot) = Slot::EMPTY;
+        self.count -= 1;
+        if !unit.is_none() {
+            self.release(m, unit);
+        }
+    }
+}
+
+/// Writes a capability without a place. It is made locally, so it is exclusive.
+#[inline]
+fn write(m: &mut impl Machine, slot: SlotRef, new: &New, flags: Flags) {
+    let flags = new.flags.or(flags).or(Flags::EXCL);
+    let New { ty, rights, unit, base, size, aux32, aux64, .. } = *new;
+    let s = m.slot_mut(slot);
+    *s = Slot { ty, rights, flags, unit, base, size, aux32, aux64, ..Slot::EMPTY };
+}
+
+/// Checks that `count` slots from `first` are empty. The one site of `SlotOccupied`.
+#[inline]
+pub(crate) fn require_empty(m: &impl Machine, first: SlotRef, count: u32) -> Result<(), ErrorKind> {
+    for i in 0..count {
+        if !m.slot(first.plus(i)).is_empty() {
+            return Err(ErrorKind::SlotOccupied);
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a capability exists and is not on its way out: what every operation but deletion needs.
+#[inline]
+pub(crate) fn usable(s: &Slot) -> Result<&Slot, ErrorKind> {
+    if s.is_empty() {
+        return Err(ErrorKind::EmptySlot);
+    }
+    if s.is(Flags::IN_DELETE.or(Flags::FROZEN)) {
+        return Err(if s.is(Flags::FROZEN) { ErrorKind::Frozen } else { ErrorKind::InDelete });
+    }
+    Ok(s)
+}
+
+fn check_root(root: &Root) -> Result<(), ErrorKind> {
+    let row = types::row(root.ty, root.ty == CapType::Ram);
+    let unit = match (root.ty, row.size) {
+        (CapType::Kernel, _) if root.size == 1 => 1,
+        (CapType::Kernel, _) => return Err(ErrorKind::BadSize),
+        (CapType::Unit, _) | (_, Size::Event | Size::Never) => return Err(ErrorKind::BadType),
+        (_, _) if root.size == 0 => return Err(ErrorKind::BadSize),
+        _ => row.object_size(root.size)?.1,
+    };
+    if root.base % unit != 0 {
+        return Err(ErrorKind::Unaligned);
+    }
+    let limit = match root.ty {
+        CapType::PhysAddr | CapType::Frame | CapType::DevFrame => FRAME_LIMIT,
+        CapType::IrqSource | CapType::Id | CapType::Kernel => key::BASE_MASK,
+        _ => OBJECT_LIMIT,
+    };
+    match root.base.checked_add(root.size) {
+        Some(end) if end <= limit => Ok(()),
+        _ => Err(ErrorKind::OutOfRange),
+    }
+}

@@ -1,0 +1,91 @@
+//! Deleting one capability, in steps where it takes many.
+
+use abi::{CapType, ErrorKind};
+
+use crate::machine::Machine;
+use crate::slot::{Flags, Slot, SlotRef};
+use crate::{BUDGET, Db, Progress, cost, types};
+
+impl Db {
+    /// Deletes the capability in `slot`.
+    ///
+    /// A copy that is not the last simply goes, and mappings made through it stay. The last one of a frame takes the frame's mappings
+    /// along; of a VNode what is mapped in it, and its own place; of a CNode or dispatcher everything in it:
+    /// the slot is free at once, and `More` says that the reaper still has to do. So call again while `More`
+    /// comes back; on an empty slot the call lends its time to the reaper.
+    ///
+    /// Errors: `EmptySlot` (and the reaper has nothing to do); `UnitBusy` for a Unit with capabilities.
+    pub fn delete<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> Result<Progress, ErrorKind> {
+        let s = m.slot(slot);
+        if s.is_empty() {
+            return if self.zombies == 0 { Err(ErrorKind::EmptySlot) } else { Ok(self.step(m, BUDGET)) };
+        }
+        if s.ty == CapType::Unit && s.held() != 0 {
+            return Err(ErrorKind::UnitBusy);
+        }
+        let zombies = self.zombies;
+        let mut budget = BUDGET;
+        while budget >= cost::DELETE {
+            budget -= cost::DELETE;
+            if self.delete_action(m, slot) {
+                let buried = self.zombies != zombies;
+                return Ok(if buried { self.step(m, budget) } else { Progress::Done });
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    /// One action towards emptying `slot`; says whether it is empty now. Bounded; never empties another slot
+    /// that belongs to a user, except mappings of a frame or VNode and what belongs to a Unit.
+    pub(crate) fn delete_action<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> bool {
+        let ty = m.slot(slot).ty;
+        if ty == CapType::Unit {
+            return self.unit_action(m, slot);
+        }
+        if ty == CapType::Mapping {
+            return self.unmap_action(m, slot);
+        }
+        if !self.is_last(m, slot) {
+            self.remove_copy(m, slot);
+            return true;
+        }
+        match ty {
+            CapType::Frame | CapType::DevFrame => self.frame_action(m, slot),
+            CapType::VNodeL0 | CapType::VNodeL1 | CapType::VNodeL2 | CapType::VNodeL3 => {
+                self.vnode_action(m, slot)
+            }
+            _ if types::is_container(ty) => {
+                self.bury(m, slot);
+                true
+            }
+            _ => {
+                let s = *m.slot(slot);
+                self.remove_node(m, slot);
+                end(m, &s);
+                true
+            }
+        }
+    }
+
+    /// One action towards the end of the last capability to a frame: its mappings go first.
+    fn frame_action<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> bool {
+        let s = m.slot_mut(slot);
+        let next = SlotRef(s.next);
+        if next == slot {
+            self.remove_node(m, slot);
+            return true;
+        }
+        s.flags = s.flags.or(Flags::IN_DELETE);
+        let _ = self.unmap_action(m, next);
+        false
+    }
+}
+
+/// Tells the machine that the last capability `s` is gone.
+fn end(m: &mut impl Machine, s: &Slot) {
+    match s.ty {
+        CapType::EndPoint | CapType::Notify => m.event_ends(s.base(), s.index()),
+        CapType::IrqSource => m.interrupts_end(s.base(), s.size),
+        _ => {}
+    }
+}

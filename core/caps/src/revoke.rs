@@ -1,0 +1,83 @@
+//! Revoke: deleting all other copies of a capability and all its descendants, in steps.
+
+use abi::{CapType, ErrorKind, Rights};
+use tree::NONE;
+
+use crate::db::{View, usable};
+use crate::machine::Machine;
+use crate::slot::{Flags, SlotRef};
+use crate::{BUDGET, Db, Progress, cost, ring};
+
+impl Db {
+    /// Deletes all other copies of the capability in `slot`, its mappings, and all its descendants; for a VNode what is mapped in it
+    /// and its own place, for a dispatcher its endpoints and notifications. What lies in a CNode or dispatcher that
+    /// is deleted goes with it; when `Done` comes back, that has happened too.
+    ///
+    /// If `slot` itself lies in something that dies of it, the revocation ends there with `Done`.
+    ///
+    /// Errors: `EmptySlot`, `InDelete`, `Frozen`; `MissingRight` without REVOKE; `AskMonitor`.
+    pub fn revoke<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> Result<Progress, ErrorKind> {
+        let s = usable(m.slot(slot))?;
+        if !s.rights.contains(Rights::REVOKE) {
+            return Err(ErrorKind::MissingRight);
+        }
+        if !s.is(Flags::EXCL) {
+            return Err(ErrorKind::AskMonitor);
+        }
+        self.lead(m, slot);
+        let mut budget = BUDGET;
+        while budget >= cost::DELETE {
+            match self.revoke_action(m, slot, budget) {
+                None => return Ok(Progress::Done),
+                Some(spent) => budget = budget.saturating_sub(spent),
+            }
+            if m.slot(slot).is_empty() {
+                return Ok(Progress::Done);
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    /// Makes a copy the representative and the first of its ring.
+    fn lead<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
+        if m.slot(slot).is(Flags::IN_TREE) {
+            return;
+        }
+        let old = self.representative(m, slot);
+        ring::unlink(m, slot);
+        ring::link_last(m, old, slot);
+        self.promote(m, old, slot);
+    }
+
+    /// One action of a revocation; `slot` is a representative. Says what it cost, or `None` at the end.
+    fn revoke_action<M: Machine>(&mut self, m: &mut M, slot: SlotRef, budget: u32) -> Option<u32> {
+        if let Some(other) = self.other_in_ring(m, slot) {
+            let _ = self.delete_action(m, other);
+            return Some(cost::DELETE);
+        }
+        let descendant = self.first_descendant(m, slot)?;
+        if m.slot(descendant).is(Flags::ZOMBIE) {
+            return Some(self.reap_action(m, budget));
+        }
+        let victim = self.victim(m, descendant);
+        let _ = self.delete_action(m, victim);
+        Some(cost::DELETE)
+    }
+
+    /// A further copy of a representative or a mapping of what it names.
+    fn other_in_ring<M: Machine>(&self, m: &M, slot: SlotRef) -> Option<SlotRef> {
+        let s = m.slot(slot);
+        let alone = matches!(s.ty, CapType::Unit | CapType::Mapping) || s.next == slot.0;
+        (!alone).then_some(SlotRef(s.next))
+    }
+
+    /// The first descendant of a representative: it follows in the order and begins inside. What is keyed by an index has none.
+    fn first_descendant<M: Machine>(&self, m: &M, slot: SlotRef) -> Option<SlotRef> {
+        let s = m.slot(slot);
+        if matches!(s.ty, CapType::EndPoint | CapType::Notify | CapType::Mapping) {
+            return None;
+        }
+        let next = self.tree.next(&View(m), slot.0);
+        (next != NONE && m.slot(SlotRef(next)).base < s.end()).then_some(SlotRef(next))
+    }
+}
