@@ -1,0 +1,587 @@
+//! How values travel: as words of one packet where every value of the type fits, as bytes otherwise.
+//!
+//! One description of a type serves both forms: integers go into a word each, or into as many
+//! little-endian bytes as they have; enums are a number followed by the fields of the variant;
+//! sequences are a 32-bit count followed by the elements. A [`Capability`] takes no room: it goes beside
+//! the payload. Which form a message has is known at compile time on both sides.
+
+use crate::error::{CallError, Malformed};
+use abi::CapAddr;
+use abi::packet::{FLAG_BYTES, Header, PAYLOAD_BYTES, PAYLOAD_WORDS};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The payload words of a packet.
+pub type Words = [u64; PAYLOAD_WORDS];
+
+/// `WORDS` of a type whose values have no fixed size. Large enough for any sum with it to exceed a packet.
+pub const DYNAMIC: usize = 1 << 20;
+
+/// A capability in the arguments or the result of a method; at most one of each.
+///
+/// A received one names a slot that belongs to the receiver, who deletes it when done with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a capability that is ignored keeps its slot for ever"]
+pub struct Capability {
+    address: CapAddr,
+    given: bool,
+}
+
+impl Capability {
+    /// Sends a copy; the sender's own stays.
+    pub const fn lend(address: CapAddr) -> Capability {
+        Capability { address, given: false }
+    }
+    /// Sends a copy and deletes the sender's own once the message is out (or never will be).
+    pub const fn give(address: CapAddr) -> Capability {
+        Capability { address, given: true }
+    }
+    /// The slot where it lies.
+    pub const fn address(self) -> CapAddr {
+        self.address
+    }
+    /// Whether the sender's own is to be deleted.
+    pub const fn is_given(self) -> bool {
+        self.given
+    }
+}
+
+/// Where an encoded value goes.
+pub trait Sink {
+    /// An integer of `size` bytes: 1, 2, 4 or 8.
+    fn integer(&mut self, value: u64, size: usize);
+    /// Bytes as they are. Only in messages of [`DYNAMIC`] size.
+    fn bytes(&mut self, bytes: &[u8]);
+    /// The capability of the message.
+    fn capability(&mut self, capability: Capability);
+}
+
+/// Where a value is decoded from. Nothing in it is trusted.
+pub trait Source {
+    /// An integer of `size` bytes: 1, 2, 4 or 8.
+    fn integer(&mut self, size: usize) -> Result<u64, Malformed>;
+    /// The next `length` bytes.
+    fn bytes(&mut self, length: usize) -> Result<&[u8], Malformed>;
+    /// An upper bound for the bytes that are still to come.
+    fn remaining(&self) -> usize;
+    /// The capability of the message.
+    fn capability(&mut self) -> Result<Capability, Malformed>;
+}
+
+/// A type that can be sent. `#[derive(Wire)]` implements it for structs and enums.
+pub trait Encode {
+    /// Words that any value needs at most, or [`DYNAMIC`] (or more).
+    const WORDS: usize;
+    /// Capabilities that any value holds at most.
+    const CAPABILITIES: usize;
+    /// Appends the value.
+    fn encode<S: Sink>(&self, sink: &mut S);
+    /// Appends the values of a sequence, without their count.
+    #[inline]
+    fn encode_all<S: Sink>(items: &[Self], sink: &mut S)
+    where
+        Self: Sized,
+    {
+        for item in items {
+            item.encode(sink);
+        }
+    }
+}
+
+/// A type that can be received; its [`Encode`] form must be the same.
+pub trait Decode: Encode + Sized {
+    /// Takes the next value out of `source`.
+    fn decode<S: Source>(source: &mut S) -> Result<Self, Malformed>;
+    /// Takes `count` values, which the source has room for, each at least a byte.
+    #[inline]
+    fn decode_all<S: Source>(count: usize, source: &mut S) -> Result<Vec<Self>, Malformed> {
+        let mut items = Vec::new();
+        for _ in 0..count {
+            items.push(Self::decode(source)?);
+        }
+        Ok(items)
+    }
+}
+
+/// Whether a message of this type goes as words of one packet.
+pub const fn fits<T: Encode + ?Sized>() -> bool {
+    T::WORDS <= PAYLOAD_WORDS
+}
+
+/// The larger of two numbers, for constants.
+pub const fn max(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
+
+/// Fills the words of a packet.
+pub struct WordSink<'a> {
+    words: &'a mut Words,
+    at: usize,
+    capability: Option<Capability>,
+}
+
+impl<'a> WordSink<'a> {
+    /// Starts at the first word.
+    #[inline(always)]
+    pub fn new(words: &'a mut Words) -> WordSink<'a> {
+        WordSink { words, at: 0, capability: None }
+    }
+    /// The capability that the value held.
+    #[inline(always)]
+    pub fn into_capability(self) -> Option<Capability> {
+        self.capability
+    }
+}
+
+impl Sink for WordSink<'_> {
+    #[inline(always)]
+    fn integer(&mut self, value: u64, _size: usize) {
+        if let Some(word) = self.words.get_mut(self.at) {
+            *word = value;
+        }
+        self.at += 1;
+    }
+    #[inline(always)]
+    fn bytes(&mut self, _bytes: &[u8]) {}
+    #[inline(always)]
+    fn capability(&mut self, capability: Capability) {
+        self.capability = Some(capability);
+    }
+}
+
+/// Reads the words of a packet.
+pub struct WordSource<'a> {
+    words: &'a Words,
+    at: usize,
+    capability: Option<CapAddr>,
+}
+
+impl Source for WordSource<'_> {
+    #[inline(always)]
+    fn integer(&mut self, _size: usize) -> Result<u64, Malformed> {
+        let word = *self.words.get(self.at).ok_or(Malformed)?;
+        self.at += 1;
+        Ok(word)
+    }
+    #[inline(always)]
+    fn bytes(&mut self, _length: usize) -> Result<&[u8], Malformed> {
+        Err(Malformed)
+    }
+    #[inline(always)]
+    fn remaining(&self) -> usize {
+        (PAYLOAD_WORDS - self.at.min(PAYLOAD_WORDS)) * 8
+    }
+    #[inline(always)]
+    fn capability(&mut self) -> Result<Capability, Malformed> {
+        self.capability.take().map(Capability::lend).ok_or(Malformed)
+    }
+}
+
+/// Appends to a byte string.
+#[derive(Default)]
+pub struct ByteSink {
+    bytes: Vec<u8>,
+    capability: Option<Capability>,
+}
+
+impl ByteSink {
+    /// The encoded bytes and the capability of `value`.
+    pub fn collect<T: Encode + ?Sized>(value: &T) -> (Vec<u8>, Option<Capability>) {
+        let mut sink = ByteSink::default();
+        value.encode(&mut sink);
+        (sink.bytes, sink.capability)
+    }
+}
+
+impl Sink for ByteSink {
+    #[inline]
+    fn integer(&mut self, value: u64, size: usize) {
+        self.bytes.extend_from_slice(&value.to_le_bytes()[..size.min(8)]);
+    }
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+    #[inline]
+    fn capability(&mut self, capability: Capability) {
+        self.capability = Some(capability);
+    }
+}
+
+/// Reads a byte string.
+struct ByteSource<'a> {
+    rest: &'a [u8],
+    capability: Option<CapAddr>,
+}
+
+impl Source for ByteSource<'_> {
+    #[inline]
+    fn integer(&mut self, size: usize) -> Result<u64, Malformed> {
+        let mut buffer = [0; 8];
+        buffer.get_mut(..size).ok_or(Malformed)?.copy_from_slice(self.bytes(size)?);
+        Ok(u64::from_le_bytes(buffer))
+    }
+    #[inline]
+    fn bytes(&mut self, length: usize) -> Result<&[u8], Malformed> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+    #[inline]
+    fn capability(&mut self) -> Result<Capability, Malformed> {
+        self.capability.take().map(Capability::lend).ok_or(Malformed)
+    }
+}
+
+/// Decodes a message that came in one packet. A capability that the value has no place for is an
+/// error; after any error the capability is still the caller's to delete.
+#[inline(always)]
+pub fn decode_packet<T: Decode>(
+    header: Header,
+    words: &Words,
+    capability: Option<CapAddr>,
+) -> Result<T, Malformed> {
+    let length = header.length() as usize;
+    if const { !fits::<T>() } {
+        return decode_short(header, words, capability);
+    }
+    if header.flags() & FLAG_BYTES != 0 || length != const { T::WORDS * 8 } {
+        return Err(Malformed);
+    }
+    let mut source = WordSource { words, at: 0, capability };
+    let value = T::decode(&mut source)?;
+    if source.capability.is_some() { Err(Malformed) } else { Ok(value) }
+}
+
+/// Decodes bytes that came in one packet.
+#[inline(never)]
+fn decode_short<T: Decode>(
+    header: Header,
+    words: &Words,
+    capability: Option<CapAddr>,
+) -> Result<T, Malformed> {
+    let bytes = bytes_of(words);
+    let payload = bytes.get(..header.length() as usize).ok_or(Malformed)?;
+    if header.flags() & FLAG_BYTES == 0 {
+        return Err(Malformed);
+    }
+    decode_bytes(payload, capability)
+}
+
+/// Decodes a message that came as bytes, in one packet or many. As [`decode_packet`] otherwise.
+pub fn decode_bytes<T: Decode>(bytes: &[u8], capability: Option<CapAddr>) -> Result<T, Malformed> {
+    if const { fits::<T>() } {
+        return Err(Malformed);
+    }
+    let mut source = ByteSource { rest: bytes, capability };
+    let value = T::decode(&mut source)?;
+    if !source.rest.is_empty() || source.capability.is_some() { Err(Malformed) } else { Ok(value) }
+}
+
+/// The payload of a packet as bytes.
+pub fn bytes_of(words: &Words) -> [u8; PAYLOAD_BYTES] {
+    let mut bytes = [0; PAYLOAD_BYTES];
+    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+        chunk.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
+}
+
+/// The payload words that hold `bytes`, at most [`PAYLOAD_BYTES`] of them, padded with 0.
+pub fn words_of(bytes: &[u8]) -> Words {
+    let mut words = [0; PAYLOAD_WORDS];
+    for (word, chunk) in words.iter_mut().zip(bytes.chunks(8)) {
+        let mut buffer = [0; 8];
+        buffer[..chunk.len()].copy_from_slice(chunk);
+        *word = u64::from_le_bytes(buffer);
+    }
+    words
+}
+
+macro_rules! integers {
+    ($($type:ty, $unsigned:ty;)*) => { $(
+        impl Encode for $type {
+            const WORDS: usize = 1;
+            const CAPABILITIES: usize = 0;
+            #[inline(always)]
+            fn encode<S: Sink>(&self, sink: &mut S) {
+                sink.integer(*self as $unsigned as u64, size_of::<$type>());
+            }
+        }
+        impl Decode for $type {
+            #[inline(always)]
+            fn decode<S: Source>(source: &mut S) -> Result<Self, Malformed> {
+                let value = source.integer(size_of::<$type>())?;
+                Ok(<$unsigned>::try_from(value).map_err(|_| Malformed)? as $type)
+            }
+        }
+    )* };
+}
+
+integers! { u16, u16; u32, u32; u64, u64; i8, u8; i16, u16; i32, u32; i64, u64; }
+
+impl Encode for u8 {
+    const WORDS: usize = 1;
+    const CAPABILITIES: usize = 0;
+    #[inline(always)]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        sink.integer(u64::from(*self), 1);
+    }
+    #[inline]
+    fn encode_all<S: Sink>(items: &[u8], sink: &mut S) {
+        sink.bytes(items);
+    }
+}
+
+impl Decode for u8 {
+    #[inline(always)]
+    fn decode<S: Source>(source: &mut S) -> Result<u8, Malformed> {
+        u8::try_from(source.integer(1)?).map_err(|_| Malformed)
+    }
+    #[inline]
+    fn decode_all<S: Source>(count: usize, source: &mut S) -> Result<Vec<u8>, Malformed> {
+        Ok(source.bytes(count)?.into())
+    }
+}
+
+impl Encode for bool {
+    const WORDS: usize = 1;
+    const CAPABILITIES: usize = 0;
+    #[inline(always)]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        sink.integer(u64::from(*self), 1);
+    }
+}
+
+impl Decode for bool {
+    #[inline(always)]
+    fn decode<S: Source>(source: &mut S) -> Result<bool, Malformed> {
+        match source.integer(1)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+impl Encode for Capability {
+    const WORDS: usize = 0;
+    const CAPABILITIES: usize = 1;
+    #[inline(always)]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        sink.capability(*self);
+    }
+}
+
+impl Decode for Capability {
+    #[inline(always)]
+    fn decode<S: Source>(source: &mut S) -> Result<Capability, Malformed> {
+        source.capability()
+    }
+}
+
+impl Encode for CallError {
+    const WORDS: usize = 1;
+    const CAPABILITIES: usize = 0;
+    #[inline(always)]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        sink.integer(*self as u64, 1);
+    }
+}
+
+impl Decode for CallError {
+    #[inline(always)]
+    fn decode<S: Source>(source: &mut S) -> Result<CallError, Malformed> {
+        Ok(CallError::from_number(source.integer(1)?))
+    }
+}
+
+impl<T: Encode + ?Sized> Encode for &T {
+    const WORDS: usize = T::WORDS;
+    const CAPABILITIES: usize = T::CAPABILITIES;
+    #[inline(always)]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        (**self).encode(sink);
+    }
+}
+
+impl<T: Encode> Encode for Option<T> {
+    const WORDS: usize = 1 + T::WORDS;
+    const CAPABILITIES: usize = T::CAPABILITIES;
+    #[inline(always)]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        sink.integer(u64::from(self.is_some()), 1);
+        if let Some(value) = self {
+            value.encode(sink);
+        }
+    }
+}
+
+impl<T: Decode> Decode for Option<T> {
+    #[inline(always)]
+    fn decode<S: Source>(source: &mut S) -> Result<Option<T>, Malformed> {
+        if bool::decode(source)? { T::decode(source).map(Some) } else { Ok(None) }
+    }
+}
+
+impl<T: Encode, E: Encode> Encode for Result<T, E> {
+    const WORDS: usize = 1 + max(T::WORDS, E::WORDS);
+    const CAPABILITIES: usize = max(T::CAPABILITIES, E::CAPABILITIES);
+    #[inline(always)]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        match self {
+            Ok(value) => {
+                sink.integer(0, 1);
+                value.encode(sink);
+            }
+            Err(error) => {
+                sink.integer(1, 1);
+                error.encode(sink);
+            }
+        }
+    }
+}
+
+impl<T: Decode, E: Decode> Decode for Result<T, E> {
+    #[inline(always)]
+    fn decode<S: Source>(source: &mut S) -> Result<Result<T, E>, Malformed> {
+        match source.integer(1)? {
+            0 => T::decode(source).map(Ok),
+            1 => E::decode(source).map(Err),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+impl<T: Encode> Encode for [T] {
+    const WORDS: usize = DYNAMIC;
+    const CAPABILITIES: usize = 0;
+    #[inline]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        const { assert!(T::CAPABILITIES == 0, "a sequence cannot hold capabilities") };
+        const { assert!(T::WORDS > 0, "elements of a sequence take at least a byte each") };
+        // Longer ones exceed every limit, whatever their count says.
+        sink.integer(u64::from(u32::try_from(self.len()).unwrap_or(u32::MAX)), 4);
+        T::encode_all(self, sink);
+    }
+}
+
+impl<T: Encode> Encode for Vec<T> {
+    const WORDS: usize = DYNAMIC;
+    const CAPABILITIES: usize = 0;
+    #[inline]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        self.as_slice().encode(sink);
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    #[inline]
+    fn decode<S: Source>(source: &mut S) -> Result<Vec<T>, Malformed> {
+        let count = u32::decode(source)? as usize;
+        // Each element takes a byte at least: no count makes us allocate more than was received.
+        if count > source.remaining() {
+            return Err(Malformed);
+        }
+        T::decode_all(count, source)
+    }
+}
+
+impl Encode for str {
+    const WORDS: usize = DYNAMIC;
+    const CAPABILITIES: usize = 0;
+    #[inline]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        self.as_bytes().encode(sink);
+    }
+}
+
+impl Encode for String {
+    const WORDS: usize = DYNAMIC;
+    const CAPABILITIES: usize = 0;
+    #[inline]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        self.as_bytes().encode(sink);
+    }
+}
+
+impl Decode for String {
+    #[inline]
+    fn decode<S: Source>(source: &mut S) -> Result<String, Malformed> {
+        String::from_utf8(Vec::decode(source)?).map_err(|_| Malformed)
+    }
+}
+
+impl<T: Encode> Encode for Box<T> {
+    const WORDS: usize = T::WORDS;
+    const CAPABILITIES: usize = T::CAPABILITIES;
+    #[inline]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        (**self).encode(sink);
+    }
+}
+
+impl<T: Decode> Decode for Box<T> {
+    #[inline]
+    fn decode<S: Source>(source: &mut S) -> Result<Box<T>, Malformed> {
+        T::decode(source).map(Box::new)
+    }
+}
+
+impl<T: Encode, const N: usize> Encode for [T; N] {
+    const WORDS: usize = N * T::WORDS;
+    const CAPABILITIES: usize = N * T::CAPABILITIES;
+    #[inline(always)]
+    fn encode<S: Sink>(&self, sink: &mut S) {
+        for item in self {
+            item.encode(sink);
+        }
+    }
+}
+
+impl<T: Decode + Copy + Default, const N: usize> Decode for [T; N] {
+    #[inline(always)]
+    fn decode<S: Source>(source: &mut S) -> Result<[T; N], Malformed> {
+        let mut items = [T::default(); N];
+        for item in &mut items {
+            *item = T::decode(source)?;
+        }
+        Ok(items)
+    }
+}
+
+macro_rules! tuples {
+    ($(($($name:ident $index:tt),*);)*) => { $(
+        impl<$($name: Encode),*> Encode for ($($name,)*) {
+            const WORDS: usize = 0 $(+ $name::WORDS)*;
+            const CAPABILITIES: usize = 0 $(+ $name::CAPABILITIES)*;
+            #[inline(always)]
+            fn encode<S: Sink>(&self, _sink: &mut S) {
+                $(self.$index.encode(_sink);)*
+            }
+        }
+        impl<$($name: Decode),*> Decode for ($($name,)*) {
+            #[inline(always)]
+            fn decode<S: Source>(_source: &mut S) -> Result<Self, Malformed> {
+                Ok(($($name::decode(_source)?,)*))
+            }
+        }
+    )* };
+}
+
+tuples! {
+    ();
+    (A 0);
+    (A 0, B 1);
+    (A 0, B 1, C 2);
+    (A 0, B 1, C 2, D 3);
+    (A 0, B 1, C 2, D 3, E 4);
+    (A 0, B 1, C 2, D 3, E 4, F 5);
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+}
