@@ -74,7 +74,7 @@ fn commit(workspace: &Workspace) -> String {
     let git = |arguments: &[&str]| {
         process::output(Command::new("git").current_dir(&workspace.root).args(arguments))
     };
-    match git(&["rev-parse", "--short=10", "HEAD"]) {
+    match git(&["rev-parse", "--short=12", "HEAD"]) {
         Ok(hash) if git(&["diff", "--quiet", "HEAD"]).is_err() => hash + "+",
         Ok(hash) => hash,
         Err(_) => "unknown".to_owned(),

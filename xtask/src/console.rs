@@ -6,7 +6,7 @@
 //! ```text
 //!   [barreldish: exit status N]     the last line before power-off: taken out, becomes the exit status
 //!   [barreldish: panic]             a panic block begins: what follows is its message, registers, frames
-//!   [barreldish: end of panic]      the block's end; the kernel then ends QEMU
+//!   [barreldish: end of panic]      the block's end; the kernel's last word is then exit status 101
 //!   ··at 0xADDRESS                  a kernel frame: function and line are added
 //!   ··at 0xADDRESS in PROGRAM       a frame of a user program
 //!   bd:DIR$ ·                       the shell waits

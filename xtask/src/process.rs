@@ -1,18 +1,21 @@
 //! Running the tools that the host commands stand on, with errors that name the command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::{Failure, Result};
 
-/// The command as a user could type it (arguments with spaces quoted; the environment is left out).
+/// The command as a user could type it: arguments with spaces quoted; without the program's folder, without the
+/// environment.
 pub fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let program = program.file_name().unwrap_or(program.as_os_str());
     let quoted = |word: &std::ffi::OsStr| {
         let word = word.to_string_lossy().into_owned();
         let plain = !word.is_empty() && !word.contains([' ', '"', '\'', '$', ';', '&', '|', '\n']);
         if plain { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
     };
-    std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect::<Vec<_>>().join(" ")
+    std::iter::once(program).chain(command.get_args()).map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs the command with the user's terminal; a failing status is a [`Failure`] that names it.
@@ -55,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_command_is_shown_as_it_would_be_typed() {
-        let mut command = Command::new("qemu");
+        let mut command = Command::new("/opt/bin/qemu");
         command.args(["-append", "a b", "-m", "1024"]);
         assert_eq!(shown(&command), "qemu -append 'a b' -m 1024");
     }

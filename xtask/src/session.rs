@@ -25,8 +25,9 @@ use crate::{Failure, Result, process};
 const IDLE: Duration = Duration::from_millis(100);
 /// How long QEMU may take to restore the terminal when it is told to end.
 const GRACE: Duration = Duration::from_secs(2);
-/// Ends process `$1` once standard input closes: the one who held the other end is gone.
-const WATCHER: &str = r#"read -r _; kill -TERM "$1" 2>/dev/null && sleep 2 && kill -KILL "$1" 2>/dev/null"#;
+/// Ends process `$1` by signal `$2`, at last by force, once standard input closes: the other end's owner is gone.
+const WATCHER: &str =
+    r#"read -r _; kill -s "$2" "$1" 2>/dev/null && sleep 2 && kill -s KILL "$1" 2>/dev/null"#;
 
 /// Where the guest's console input comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,16 @@ pub enum Input {
     Terminal,
     /// From [`Session::send`].
     Driven,
+}
+
+impl Input {
+    /// The signal that ends QEMU: where it has changed the terminal's modes, it must get to restore them.
+    fn ending_signal(self) -> &'static str {
+        match self {
+            Self::Terminal => "TERM",
+            Self::Driven => "KILL",
+        }
+    }
 }
 
 /// What happens to the console's output.
@@ -93,6 +104,7 @@ pub fn timed_out() -> Failure {
 pub struct Session {
     child: Child,
     watcher: Child,
+    ending_signal: &'static str,
     input: Option<Sender<Vec<u8>>>,
     shared: Arc<Shared>,
     /// How much of the log the waits have consumed.
@@ -135,13 +147,14 @@ impl Session {
             Input::Driven => command.stdin(Stdio::piped()).process_group(0),
         };
         let mut child = command.spawn().map_err(|error| process::not_started(&command, &error))?;
-        let watcher = watch(&mut child)?;
+        let ending_signal = input.ending_signal();
+        let watcher = watch(&mut child, ending_signal)?;
         let shared = Arc::new(Shared::default());
         let stdout = child.stdout.take().expect("stdout was piped");
         let reader = Reader { filter: Filter::new(symbols), output, shared: Arc::clone(&shared) };
         thread::spawn(move || reader.run(stdout));
         let input = child.stdin.take().map(start_writer);
-        Ok(Self { child, watcher, input, shared, cursor: 0 })
+        Ok(Self { child, watcher, ending_signal, input, shared, cursor: 0 })
     }
 
     /// QEMU's process id.
@@ -186,11 +199,7 @@ impl Session {
         }
         let status = self.reap();
         let report = self.shared.lock().ended.clone().unwrap_or_default();
-        Ok(match report {
-            Report { exit_status: Some(code), .. } => Outcome::Exit(code),
-            Report { panic: Some(message), .. } => Outcome::Panicked(message),
-            Report { exit_status: None, panic: None } => Outcome::Vanished(status),
-        })
+        Ok(outcome(report, status))
     }
 
     /// Everything that the console has shown so far, if it was kept.
@@ -239,11 +248,23 @@ impl Session {
     }
 }
 
+/// What a report means. A kernel that panics says [`PANICKED`] as its last word, if it still can; after any other
+/// last word the panic was only something that a program printed.
+fn outcome(report: Report, status: ExitStatus) -> Outcome {
+    match (report.exit_status, report.panic) {
+        (code, Some(message)) if code.is_none_or(|it| it == u32::from(PANICKED)) => {
+            Outcome::Panicked(message)
+        }
+        (Some(code), _) => Outcome::Exit(code),
+        (None, _) => Outcome::Vanished(status),
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            // First in a way that lets it restore the terminal.
-            let _ = process::output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
+            let pid = self.child.id().to_string();
+            let _ = process::output(Command::new("kill").args(["-s", self.ending_signal, &pid]));
             self.reap();
         }
         let _ = self.watcher.kill();
@@ -252,9 +273,9 @@ impl Drop for Session {
 }
 
 /// Starts the process that ends QEMU should we die without a chance to do so.
-fn watch(child: &mut Child) -> Result<Child> {
+fn watch(child: &mut Child, signal: &str) -> Result<Child> {
     let mut watcher = Command::new("sh");
-    watcher.args(["-c", WATCHER, "watcher", &child.id().to_string()]).process_group(0);
+    watcher.args(["-c", WATCHER, "watcher", &child.id().to_string(), signal]).process_group(0);
     watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     watcher.spawn().map_err(|error| {
         let _ = child.kill();
@@ -386,10 +407,18 @@ mod tests {
 
     #[test]
     fn a_panic_fails_with_its_message() {
-        let mut guest =
-            guest("printf '[barreldish: panic]\nout of luck\n  at 0x10\n[barreldish: end of panic]\n'");
-        let failure = guest.wait_end(soon()).unwrap().status().unwrap_err();
-        assert_eq!((failure.status(), failure.to_string().contains("out of luck")), (PANICKED, true));
+        for last_word in ["", "\n[barreldish: exit status 101]\n"] {
+            let panic = "[barreldish: panic]\nout of luck\n  at 0x10\n[barreldish: end of panic]";
+            let mut guest = guest(&format!("printf '{panic}{last_word}'"));
+            let failure = guest.wait_end(soon()).unwrap().status().unwrap_err();
+            assert_eq!((failure.status(), failure.to_string().contains("out of luck")), (PANICKED, true));
+        }
+    }
+
+    #[test]
+    fn a_program_that_prints_a_panic_does_not_fail_an_orderly_end() {
+        let mut guest = guest("printf '[barreldish: panic]\nas if\n[barreldish: exit status 0]\n'");
+        assert_eq!(guest.wait_end(soon()), Ok(Outcome::Exit(0)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use addr2line::gimli;
-use object::{Object, ObjectSection};
+use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::workspace::KERNEL;
 
@@ -42,12 +42,12 @@ impl Symbolise for SymbolFolder {
         // The name comes from the guest: it must not lead out of the folder.
         let plain = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
         let program = plain.then(|| std::fs::read(self.folder.join(name)).ok()).flatten()?;
-        describe(&line_tables(&program)?, address)
+        let file = object::File::parse(program.as_slice()).ok()?;
+        line_tables(&file).and_then(|tables| describe(&tables, address)).or_else(|| nearest(&file, address))
     }
 }
 
-fn line_tables(program: &[u8]) -> Option<Context<'_>> {
-    let file = object::File::parse(program).ok()?;
+fn line_tables<'a>(file: &object::File<'a>) -> Option<Context<'a>> {
     let section = |id: gimli::SectionId| {
         let data = file.section_by_name(id.name()).and_then(|it| it.data().ok()).unwrap_or(&[]);
         Ok::<_, gimli::Error>(gimli::EndianSlice::new(data, gimli::LittleEndian))
@@ -65,6 +65,21 @@ fn describe(context: &Context<'_>, address: u64) -> Option<String> {
         shown.push(format!("{}{}", function.as_deref().map_or("?", plain_name), place.unwrap_or_default()));
     }
     (!shown.is_empty()).then(|| shown.join(", inlined into "))
+}
+
+/// The nearest symbol below: all that there is for a program's assembly.
+fn nearest(file: &object::File<'_>, address: u64) -> Option<String> {
+    let section = file.sections().find(|it| (it.address()..it.address() + it.size()).contains(&address))?;
+    let here =
+        |it: &object::Symbol<'_, '_>| it.section_index() == Some(section.index()) && it.address() <= address;
+    let below = file.symbols().filter(here).filter(|it| it.name().is_ok_and(is_a_name));
+    let symbol = below.max_by_key(|it| it.address())?;
+    Some(format!("{}+{:#x}", symbol.name().ok()?, address - symbol.address()))
+}
+
+/// Mapping symbols (`$x`, `$d`: AAELF64 5.5.5) and local labels name nothing.
+fn is_a_name(symbol: &str) -> bool {
+    !symbol.is_empty() && !symbol.starts_with('$') && !symbol.starts_with(".L")
 }
 
 /// A function's name without the hash of the older mangling.
@@ -113,9 +128,10 @@ mod tests {
         let bytes = std::fs::read(&exe).unwrap();
         let file = object::File::parse(bytes.as_slice()).unwrap();
         let wanted = "a_function_is_found_by_its_address";
-        let address = object::Object::symbols(&file)
-            .find(|it| object::ObjectSymbol::name(it).is_ok_and(|name| name.contains(wanted)))
-            .map(|it| object::ObjectSymbol::address(&it))
+        let address = file
+            .symbols()
+            .find(|it| it.name().is_ok_and(|name| name.contains(wanted)))
+            .map(|it| it.address())
             .unwrap();
         let name = exe.file_name().unwrap().to_str().unwrap();
         let found = SymbolFolder::new(exe.parent().unwrap()).explain(address, Some(name)).unwrap();

@@ -7,7 +7,7 @@ use crate::build::Profile;
 use crate::check::{self, Tally};
 use crate::image::Artifacts;
 use crate::workspace::{Workspace, cargo};
-use crate::{Result, cli, setup, size};
+use crate::{Failure, Result, cli, setup, size};
 
 /// Tells the scenarios where the boot image is.
 pub const ARTIFACTS_VARIABLE: &str = "BARRELDISH_ARTIFACTS";
@@ -39,7 +39,11 @@ pub fn command(options: &Options) -> Result<u8> {
     });
     if let Some(artifacts) = artifacts {
         tally.step("size::kernel_text_is_small", || size::check_kernel(&artifacts));
+        let before = tally;
         tally.cargo_test(&mut scenarios(options, &workspace, &artifacts));
+        if let (Some(name), true) = (&options.filter, tally == before) {
+            tally.step("scenarios", || Err(Failure::new(format!("no scenario's name contains `{name}`"))));
+        }
     }
     Ok(tally.close(begin))
 }

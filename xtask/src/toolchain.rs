@@ -52,6 +52,8 @@ impl Toolchain {
         cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
         if let Some(rustc) = &self.build_std_with {
             cargo.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
+            // What the library's own source warns of is not the user's business.
+            cargo.env("CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY", "never");
             cargo.arg("-Zbuild-std=core,alloc,compiler_builtins");
             cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
         }

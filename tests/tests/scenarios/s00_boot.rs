@@ -3,8 +3,12 @@
 use tests::{Guest, Machine};
 use xtask::session::Outcome;
 
-/// The word on the kernel's command line that makes it panic once it is up.
-const PANIC: &str = "panic";
+/// Words on the kernel's command line that make it panic once it is up, and what it then says.
+const PANICS: [(&str, &str); 3] = [
+    ("panic=test", "asked for by the command line"),
+    ("panic=fault", "data abort"),
+    ("panic=stack", "stack overflow"),
+];
 
 #[test]
 fn the_first_line_names_version_board_and_machine() {
@@ -72,12 +76,26 @@ fn the_system_boots_when_time_counts_instructions() {
 
 #[test]
 fn a_kernel_panic_is_symbolised_and_fails() {
-    let panic = |machine| Machine { append: PANIC.to_owned(), ..machine };
-    let Some(mut guest) = Guest::start(panic) else { return };
-    let outcome = guest.end();
-    assert!(matches!(outcome, Outcome::Panicked(_)), "{outcome:?}");
-    let log = guest.log();
-    let frame = log.lines().find(|it| it.starts_with("  at 0x")).expect("no backtrace");
-    assert!(frame.contains("kernel") && frame.contains(".rs:"), "{frame}");
-    assert!(log.contains("[barreldish: end of panic]"));
+    for (option, message) in PANICS {
+        let panic = |machine| Machine { append: option.to_owned(), ..machine };
+        let Some(mut guest) = Guest::start(panic) else { return };
+        let outcome = guest.end();
+        assert!(matches!(&outcome, Outcome::Panicked(it) if it.contains(message)), "{option}: {outcome:?}");
+        assert_eq!(outcome.status().unwrap_err().status(), 101);
+        let log = guest.log();
+        let frame = log.lines().find(|it| it.starts_with("  at 0x")).expect("no backtrace");
+        assert!(frame.contains("kernel::") && frame.contains(".rs:"), "{option}: {frame}");
+        assert!(log.contains("[barreldish: end of panic]"));
+    }
+}
+
+#[test]
+fn an_exception_in_the_kernel_shows_its_registers() {
+    let fault = |machine| Machine { append: "panic=fault".to_owned(), ..machine };
+    let Some(mut guest) = Guest::start(fault) else { return };
+    guest.end();
+    for register in ["esr", "far", "elr", "x00", "x30"] {
+        let start = format!("  {register} 0x");
+        assert!(guest.log().lines().any(|it| it.starts_with(&start)), "no {register}");
+    }
 }
