@@ -142,3 +142,103 @@ pub fn remove(ranges: &mut Ranges, hole: Range) {
     }
     *ranges = left;
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// QEMU's machine with 4 cores, 1 GiB from 1 GiB on, an initrd and a command line.
+    const TREE: &[u8] = include_bytes!("../../platform/qemu-virt/tests/trees/el1.dtb");
+    const KERNEL: Range = Range { base: 0x4020_0000, size: 0x4_b000 };
+    const DEVICE_TREE: Range = Range { base: 0x482d_d008, size: TREE.len() as u64 };
+
+    fn facts(change: impl FnOnce(&mut Facts)) -> BootFacts {
+        let mut machine = Facts::parse(TREE).unwrap();
+        change(&mut machine);
+        BootFacts::new(machine, DEVICE_TREE, KERNEL, 1 << 44)
+    }
+
+    fn bounds(ranges: &Ranges) -> Vec<(u64, u64)> {
+        ranges.as_slice().iter().map(|range| (range.base, range.base + range.size)).collect()
+    }
+
+    #[test]
+    fn free_ram_leaves_out_kernel_modules_and_tree_by_whole_pages() {
+        let facts = facts(|_| ());
+        let expected = [
+            (0x4000_0000, 0x4020_0000),
+            (0x4024_b000, 0x4800_0000),
+            // 3,000,000 bytes of modules end in the page before the tree, which takes two.
+            (0x482d_f000, 0x8000_0000),
+        ];
+        assert_eq!(bounds(&facts.free), expected);
+        assert_eq!(facts.ram_bytes, 1 << 30);
+    }
+
+    #[test]
+    fn what_firmware_reserves_is_not_free() {
+        let facts = facts(|machine| {
+            machine.reserved.push(Range { base: 0x7fff_f800, size: 0x1000 });
+            machine.reserved.push(Range { base: 0, size: 0 });
+            machine.reserved.push(Range { base: u64::MAX - 10, size: 100 });
+        });
+        assert_eq!(bounds(&facts.free).last(), Some(&(0x482d_f000, 0x7fff_f000)));
+    }
+
+    #[test]
+    fn ram_regions_come_by_address_in_whole_pages() {
+        let facts = facts(|machine| {
+            machine.ram.push(Range { base: 0x2000_0800, size: 0x2000 });
+            machine.ram.push(Range { base: 0x1_0000_0000, size: 0x1000 });
+        });
+        let free = bounds(&facts.free);
+        assert_eq!((free[0], *free.last().unwrap()), ((0x2000_1000, 0x2000_2000), (0x1_0000_0000, 0x1_0000_1000)));
+    }
+
+    #[test]
+    fn modules_outside_ram_are_none() {
+        for (base, size) in [(0x3fff_f000, 0x2000), (0x7fff_f000, 0x1001), (u64::MAX, 2)] {
+            let facts = facts(|machine| machine.initrd = Some(Range { base, size }));
+            assert_eq!(facts.modules, None);
+        }
+    }
+
+    #[test]
+    fn device_space_is_what_is_neither_ram_nor_the_interrupt_controller() {
+        let expected = [
+            (0, 0x0800_0000),
+            (0x0801_0000, 0x080a_0000),
+            (0x0900_0000, 0x4000_0000),
+            (0x8000_0000, 1 << 44),
+        ];
+        assert_eq!(bounds(&facts(|_| ()).device_space), expected);
+    }
+
+    #[test]
+    fn the_banner_is_what_the_contract_says() {
+        let mut banner = String::new();
+        facts(|_| ()).banner(&mut banner).unwrap();
+        assert!(banner.starts_with("barreldish 0."), "{banner}");
+        assert!(banner.ends_with(") on qemu-virt, 4 cores, 1024 MiB\n"), "{banner}");
+    }
+
+    #[test]
+    fn options_are_whole_words() {
+        let facts = facts(|_| ());
+        assert!(facts.has_option("pmu=user") && facts.has_option("hello"));
+        assert!(!facts.has_option("pmu") && !facts.has_option("ell"));
+    }
+
+    #[test]
+    fn boot_memory_is_handed_out_aligned_until_it_is_used_up() {
+        let mut memory = BootMemory { base: 0x1008, size: 0x100 };
+        assert_eq!(memory.take(8, 16), Some(0x1010 as *mut u8));
+        assert_eq!(memory.take(0xf1, 1), None);
+        assert_eq!(memory.take(0xf0, 1), Some(0x1018 as *mut u8));
+        assert_eq!(memory.take(1, 1), None);
+        assert_eq!(memory.take(u64::MAX, 1), None);
+    }
+}

@@ -1,31 +1,63 @@
-//! The kernel proper, from the moment its address space stands. Until there is more, it tells what it found.
+//! The kernel proper, from the moment its address space stands: makes the core's `Core`, builds `init`, and leaves for it.
 
-use crate::arch::aarch64::{panic, record};
+use abi::frame::Context;
+use abi::packet::Packet;
+use caps::Db;
+
+use crate::arch::{self, Hardware, panic, record};
 use crate::boot_facts::{BootFacts, BootMemory};
-use core::fmt::Write;
+use crate::cpu::Core;
+use crate::first_domain::{self, FreeRam};
+use crate::log::{LOG_SIZE, Log};
 
 /// Runs on the kernel's stack, in its own address space, interrupts masked.
 pub fn boot_main(facts: &'static BootFacts, mut memory: BootMemory) -> ! {
-    let board = record::board();
-    let mut console = board.console;
-    let _ = facts.banner(&mut console);
+    let mut ram = FreeRam::new(facts);
+    let kernel_slots = ram.take(abi::PAGE_SIZE).expect("RAM for the kernel's slots");
+    let core = make_core(facts, &mut memory, kernel_slots);
+    let _ = facts.banner(&mut core.log);
     panic::provoke(facts);
-    for range in facts.free.as_slice() {
-        let _ = writeln!(console, "free {:#x} + {:#x}", range.base, range.size);
+    if let Err(error) = first_domain::start(core, facts, ram) {
+        panic!("{error}");
     }
-    for range in facts.device_space.as_slice() {
-        let _ = writeln!(console, "device space {:#x} + {:#x}", range.base, range.size);
-    }
-    for device in facts.machine.devices.as_slice() {
-        let _ = writeln!(console, "device {} at {:#x}, interrupt {}", device.kind, device.base, device.interrupt);
-    }
-    let modules = facts.modules.unwrap_or_default();
-    let _ = writeln!(console, "modules {:#x} + {:#x}", modules.base, modules.size);
-    let _ = writeln!(console, "tree {:#x} + {:#x}", facts.device_tree.base, facts.device_tree.size);
-    let _ = writeln!(console, "kernel {:#x} + {:#x}", facts.kernel.base, facts.kernel.size);
-    let _ = writeln!(console, "boot memory {:#x} + {:#x}", memory.base, memory.size);
-    let _ = writeln!(console, "command line: {}", facts.command_line());
-    let _ = memory.take(16, 16);
-    board.console.flush();
-    board.power.off()
+    arch::leave(core)
+}
+
+/// Makes the core's state in boot memory.
+fn make_core(facts: &BootFacts, memory: &mut BootMemory, kernel_slots: u64) -> &'static mut Core {
+    let board = *record::board();
+    let ring = memory.take(LOG_SIZE as u64, 1).expect("boot memory holds the log");
+    // SAFETY: just taken, LOG_SIZE bytes, nobody else's.
+    let ring = unsafe {
+        ring.write_bytes(0, LOG_SIZE);
+        core::slice::from_raw_parts_mut(ring, LOG_SIZE)
+    };
+    let mut hardware = Hardware::new(board, arch::mmu::no_address_space(facts.kernel.base));
+    hardware.zero(kernel_slots, abi::PAGE_SIZE);
+    let place = memory.take(size_of::<Core>() as u64, 4096).expect("boot memory holds the core's state").cast::<Core>();
+    // SAFETY: just taken, with the size and alignment of a Core, and nobody else's. It is zeroed first, which is a valid
+    // value of the two large tables in it (no interrupt bound; AsidPool::init follows) and of every field that is a plain
+    // number; the other fields are written one by one, so that nothing large crosses the kernel's small stack.
+    let core = unsafe {
+        place.write_bytes(0, 1);
+        let machine = &raw mut (*place).machine;
+        (&raw mut (*machine).hardware).write(hardware);
+        (&raw mut (*machine).current).write(None);
+        (&raw mut (*machine).run_queue).write(Default::default());
+        (&raw mut (*machine).timers).write(Default::default());
+        (&raw mut (*machine).kernel_slots).write(kernel_slots);
+        (&raw mut (*machine).slice_end).write(u64::MAX);
+        (&raw mut (*machine).timer_set_to).write(u64::MAX);
+        (&raw mut (*place).context).write(Context { x: [0; 31], sp: 0, pc: 0, pstate: 0, tpidr: 0, reserved: 0 });
+        (&raw mut (*place).packet).write(Packet::default());
+        (&raw mut (*place).stack_top).write(panic::stack_top());
+        (&raw mut (*place).db).write(Db::new());
+        (&raw mut (*place).log).write(Log::new(ring, Some(arch::mirror)));
+        &mut *place
+    };
+    core.machine.asids.init(arch::asid_count());
+    core.machine.hardware.unmask_interrupt(arch::TIMER_INTERRUPT);
+    core.kernel_bytes = facts.kernel.size + abi::PAGE_SIZE;
+    arch::set_core(core);
+    core
 }

@@ -148,7 +148,7 @@ impl<'a> Tables<'a> {
         for level in 0..4 {
             let (slot, span) = (index(va, level), bytes(level));
             let entry = self.area[table].0[slot];
-            let fits = level > 0 && (va | pa) % span == 0 && size >= span;
+            let fits = level > 0 && (va | pa).is_multiple_of(span) && size >= span;
             let is_table = level < 3 && entry & 3 == 3;
             if fits && !is_table {
                 let shape = if level == 3 { bits::TABLE_OR_PAGE } else { 0 };
@@ -195,4 +195,105 @@ const fn bytes(level: u32) -> u64 {
 
 const fn index(va: u64, level: u32) -> usize {
     (va >> (39 - 9 * level)) as usize & 511
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    const BASE: u64 = 0x4021_4000;
+    const PAGE: u64 = 4096;
+    const MIB2: u64 = 2 << 20;
+    const GIB: u64 = 1 << 30;
+
+    fn area(count: usize) -> Vec<Table> {
+        let mut area = vec![Table([!0; 512]); count];
+        area[0] = Table([0; 512]);
+        area
+    }
+
+    /// Where an address leads, walked as the hardware does, and the bytes of the page or block.
+    fn walk(tables: &Tables, va: u64) -> Option<(u64, u64)> {
+        let (entry, size) = tables.find(va)?;
+        Some(((entry & bits::ADDRESS) + va % size, size))
+    }
+
+    #[test]
+    fn every_address_of_a_mapping_leads_to_its_memory_and_none_beside_it() {
+        let cases = [
+            (0x4000_0000, GIB),
+            (0x4000_0000, MIB2),
+            (0x4024_b000, 0x3fdb_5000),
+            (0x4024_b000, PAGE),
+            (0x80_0000_0000 - PAGE, 2 * PAGE),
+            (0x4000_0000, 4 * GIB + MIB2 + PAGE),
+        ];
+        for (pa, size) in cases {
+            let mut memory = area(12);
+            let mut tables = Tables::new(&mut memory, BASE, 1);
+            tables.map(DIRECT_BASE + pa, pa, size, Kind::Data).unwrap();
+            for offset in [0, 8, (size / 2) & !7, size - 8] {
+                let found = walk(&tables, DIRECT_BASE + pa + offset).map(|(to, _)| to);
+                assert_eq!(found, Some(pa + offset), "{pa:#x} + {size:#x} at {offset:#x}");
+            }
+            assert_eq!(walk(&tables, DIRECT_BASE + pa - 8), None, "{pa:#x} + {size:#x}");
+            assert_eq!(walk(&tables, DIRECT_BASE + pa + size), None, "{pa:#x} + {size:#x}");
+        }
+    }
+
+    #[test]
+    fn the_largest_blocks_that_fit_are_taken() {
+        let mut memory = area(4);
+        let mut tables = Tables::new(&mut memory, BASE, 1);
+        tables.map(DIRECT_BASE + GIB, GIB, GIB + MIB2 + PAGE, Kind::Data).unwrap();
+        assert_eq!(walk(&tables, DIRECT_BASE + GIB), Some((GIB, GIB)));
+        assert_eq!(walk(&tables, DIRECT_BASE + 2 * GIB), Some((2 * GIB, MIB2)));
+        assert_eq!(walk(&tables, DIRECT_BASE + 2 * GIB + MIB2), Some((2 * GIB + MIB2, PAGE)));
+        assert_eq!(tables.used(), 4);
+    }
+
+    #[test]
+    fn nothing_is_mapped_twice_unless_it_is_the_same() {
+        let mut memory = area(4);
+        let mut tables = Tables::new(&mut memory, BASE, 1);
+        tables.map(DEVICE_BASE, 0, PAGE, Kind::Device).unwrap();
+        assert_eq!(tables.map(DEVICE_BASE, 0, PAGE, Kind::Device), Ok(()));
+        assert_eq!(tables.map(DEVICE_BASE, PAGE, PAGE, Kind::Device), Err(MapError::Occupied));
+        assert_eq!(tables.map(DEVICE_BASE, 0, PAGE, Kind::Data), Err(MapError::Occupied));
+        tables.map(DEVICE_BASE + MIB2, MIB2, MIB2, Kind::Device).unwrap();
+        assert_eq!(tables.map(DEVICE_BASE + MIB2, MIB2, PAGE, Kind::Device), Err(MapError::Occupied));
+    }
+
+    #[test]
+    fn too_few_tables_are_an_error() {
+        let mut memory = area(3);
+        let mut tables = Tables::new(&mut memory, BASE, 1);
+        assert_eq!(tables.map(DIRECT_BASE, 0, PAGE, Kind::Data), Err(MapError::NoTable));
+    }
+
+    #[test]
+    fn protecting_changes_rights_and_nothing_else() {
+        let mut memory = area(4);
+        let mut tables = Tables::new(&mut memory, BASE, 1);
+        tables.map(KERNEL_BASE, BASE, 2 * PAGE, Kind::Data).unwrap();
+        tables.protect(KERNEL_BASE, Kind::Constant);
+        let page = BASE | bits::TABLE_OR_PAGE;
+        assert_eq!(tables.find(KERNEL_BASE), Some((page | Kind::Constant as u64, PAGE)));
+        assert_eq!(tables.find(KERNEL_BASE + PAGE), Some(((page + PAGE) | Kind::Data as u64, PAGE)));
+        tables.protect(KERNEL_BASE + 2 * PAGE, Kind::Data);
+        assert_eq!(tables.find(KERNEL_BASE + 2 * PAGE), None, "nothing there, nothing made");
+    }
+
+    #[test]
+    fn nothing_is_both_writable_and_executable() {
+        for kind in [Kind::Data, Kind::Constant, Kind::Text, Kind::Device] {
+            let writable = kind as u64 & bits::READ_ONLY == 0;
+            let executable = kind as u64 & bits::EXECUTE_NEVER != bits::EXECUTE_NEVER;
+            assert!(!(writable && executable), "{kind:?}");
+            assert_ne!(kind as u64 & bits::USER_EXECUTE_NEVER, 0, "{kind:?}");
+        }
+    }
 }

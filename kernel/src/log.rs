@@ -7,8 +7,8 @@ use core::fmt::Write;
 /// Bytes that a core's log keeps.
 pub const LOG_SIZE: usize = 16 * 1024;
 
-/// Where a log is mirrored to.
-pub type Mirror = fn(&str);
+/// Where a log is mirrored to; it is told what is appended, in order.
+pub type Mirror = fn(&[u8]);
 
 /// A log over a ring of bytes.
 pub struct Log {
@@ -50,11 +50,14 @@ impl Log {
     }
 
     /// Appends bytes; they need not be text.
-    pub fn write_bytes(&mut self, bytes: &[u8]) {
+    pub fn append(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             let place = (self.end % self.ring.len() as u64) as usize;
             self.ring[place] = byte;
             self.end += 1;
+        }
+        if let Some(mirror) = self.mirror {
+            mirror(bytes);
         }
     }
 }
@@ -62,10 +65,7 @@ impl Log {
 /// Never fails.
 impl Write for Log {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        self.write_bytes(text.as_bytes());
-        if let Some(mirror) = self.mirror {
-            mirror(text);
-        }
+        self.append(text.as_bytes());
         Ok(())
     }
 }
@@ -76,7 +76,6 @@ mod tests {
     use super::*;
     use std::boxed::Box;
     use std::cell::RefCell;
-    use std::string::String;
     use std::vec;
     use std::vec::Vec;
 
@@ -120,12 +119,12 @@ mod tests {
 
     #[test]
     fn the_mirror_gets_everything_until_it_is_stopped() {
-        std::thread_local! { static SEEN: RefCell<String> = const { RefCell::new(String::new()) }; }
-        let mut log = log(4, Some(|text| SEEN.with_borrow_mut(|seen| seen.push_str(text))));
+        std::thread_local! { static SEEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) }; }
+        let mut log = log(4, Some(|bytes| SEEN.with_borrow_mut(|seen| seen.extend_from_slice(bytes))));
         write!(log, "before").unwrap();
         log.stop_mirror();
         write!(log, "after").unwrap();
         assert_eq!(log.end(), 11);
-        SEEN.with_borrow(|seen| assert_eq!(seen, "before"));
+        SEEN.with_borrow(|seen| assert_eq!(seen, b"before"));
     }
 }

@@ -131,6 +131,15 @@ impl Db {
         Ok(())
     }
 
+    /// Whether [`Db::resize_cspace`] can begin. Errors as there.
+    pub fn check_resize<M: Machine>(&self, m: &M, old: SlotRef, new: SlotRef) -> Result<(), ErrorKind> {
+        let (from, to) = (writable_root(m, old)?, writable_root(m, new)?);
+        if to.slots <= from.slots {
+            return Err(ErrorKind::TooSmall);
+        }
+        require_empty(m, to.first, to.slots)
+    }
+
     /// Moves the capabilities of the L1CNode `old` to the same indices of the larger, empty L1CNode `new`, some at a call.
     /// Until `Done` an address must be looked up in the new CNode and then, on `NoCNode`, in the old one.
     ///

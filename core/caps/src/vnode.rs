@@ -1,6 +1,8 @@
 //! Where a VNode stands in its address space: kept in `aux64` of its representative.
 
-use crate::slot::Slot;
+use crate::Db;
+use crate::machine::Machine;
+use crate::slot::{Slot, SlotRef};
 
 /// Bit 0: installed; bits 12 to 47: virtual address; bits 48 to 63: address space identifier.
 const INSTALLED: u64 = 1;
@@ -43,4 +45,12 @@ impl Place {
 /// Bytes of address space that an entry of a level spans.
 pub(crate) const fn entry_span(level: u8) -> u64 {
     1 << (39 - 9 * level as u32)
+}
+
+impl Db {
+    /// The address space identifier of an installed VNode, of which `slot` holds any copy; `None` for anything else.
+    pub fn asid<M: Machine>(&self, m: &M, slot: SlotRef) -> Option<u16> {
+        m.slot(slot).ty.vnode_level()?;
+        Some(Place::of(m.slot(self.representative(m, slot)))?.asid)
+    }
 }

@@ -2,7 +2,16 @@
 
 mod boot;
 mod entry;
+mod hardware;
 pub mod mmu;
 pub mod panic;
 pub mod record;
 pub mod vectors;
+
+pub use entry::{leave, set_core};
+pub use hardware::{Hardware, TIMER_INTERRUPT, asid_count};
+
+/// Mirrors the kernel's log to the console, until user space owns it.
+pub fn mirror(bytes: &[u8]) {
+    record::board().console.write_text(bytes);
+}

@@ -204,7 +204,7 @@ fn frame_record(pointer: u64) -> Option<[u64; 2]> {
     let on_stack = |bottom, top| pointer >= bottom && pointer <= top - 16;
     let main = on_stack(address(&raw const STACK_BOTTOM), address(&raw const STACK_TOP));
     let emergency = on_stack(address(&raw const EMERGENCY_BOTTOM), address(&raw const EMERGENCY_TOP));
-    if pointer % 8 != 0 || !(main || emergency) {
+    if !pointer.is_multiple_of(8) || !(main || emergency) {
         return None;
     }
     // SAFETY: the stacks are mapped; any bits do for two numbers.
@@ -232,6 +232,11 @@ fn own_frame_pointer() -> u64 {
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, x29", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
     pointer
+}
+
+/// Where the kernel's stack is empty.
+pub fn stack_top() -> u64 {
+    address(&raw const STACK_TOP)
 }
 
 fn address(symbol: *const u8) -> u64 {

@@ -1,0 +1,192 @@
+//! A machine in memory, for tests and fuzzing on the host: an arena for physical memory, an emulated MMU
+//! that notices what real ones do not forgive, a counter that the test turns.
+
+mod mmu;
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::page_table::Tlb;
+pub use mmu::{Access, Mmu, Translation};
+
+/// The interrupt of the timer.
+pub const TIMER_INTERRUPT: u32 = 27;
+/// Physical address where the arena begins.
+pub const ARENA_BASE: u64 = 0x4000_0000;
+
+/// Physical memory: page-aligned, zeroed, freed at the end.
+struct Arena {
+    start: *mut u8,
+    layout: Layout,
+}
+
+impl Arena {
+    fn new(bytes: usize) -> Arena {
+        let layout = Layout::from_size_align(bytes, 4096).expect("arena size");
+        // SAFETY: the size is not 0.
+        let start = unsafe { alloc_zeroed(layout) };
+        assert!(!start.is_null(), "no memory for the arena");
+        Arena { start, layout }
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { dealloc(self.start, self.layout) };
+    }
+}
+
+/// The emulated hardware of a core.
+pub struct Hardware {
+    arena: Arena,
+    /// The counter.
+    pub ticks: u64,
+    /// What the timer is set to.
+    pub timer: Option<u64>,
+    /// Interrupts that wait to be taken.
+    pub pending: VecDeque<u32>,
+    /// Interrupts that are let through.
+    pub unmasked: BTreeSet<u32>,
+    /// Tables, TLB, and complaints.
+    pub mmu: Mmu,
+    installed: (u64, u16),
+}
+
+impl Hardware {
+    /// Hardware with `bytes` of RAM at [`ARENA_BASE`].
+    pub fn new(bytes: usize) -> Hardware {
+        Hardware {
+            arena: Arena::new(bytes),
+            ticks: 0,
+            timer: None,
+            pending: VecDeque::new(),
+            unmasked: BTreeSet::new(),
+            mmu: Mmu::default(),
+            installed: (0, 0),
+        }
+    }
+
+    /// Where this physical address lies in the arena. An address outside is a bug of the kernel: the test ends.
+    pub fn direct_map(&self, address: u64) -> *mut u8 {
+        let offset = address.checked_sub(ARENA_BASE).expect("physical address below the arena") as usize;
+        assert!(offset < self.arena.layout.size(), "physical address {address:#x} beyond the arena");
+        // SAFETY: inside the allocation.
+        unsafe { self.arena.start.add(offset) }
+    }
+
+    /// Zeroes physical memory.
+    pub fn zero(&mut self, base: u64, bytes: u64) {
+        let _end = self.direct_map(base + bytes - 1);
+        // SAFETY: both ends are inside the allocation.
+        unsafe { self.direct_map(base).write_bytes(0, bytes as usize) };
+    }
+
+    /// Installs an address space.
+    pub fn enter_address_space(&mut self, root: u64, asid: u16) {
+        self.installed = (root, asid);
+    }
+
+    /// Installs none.
+    pub fn leave_address_space(&mut self) {
+        self.installed = (0, 0);
+    }
+
+    /// Physical address of the installed root table.
+    pub fn installed_root(&self) -> u64 {
+        self.installed.0
+    }
+
+    /// The counter.
+    pub fn now(&self) -> u64 {
+        self.ticks
+    }
+
+    /// Counter ticks a millisecond.
+    pub fn ticks_per_ms(&self) -> u64 {
+        62_500
+    }
+
+    /// Sets the timer.
+    pub fn arm_timer(&mut self, deadline: u64) {
+        self.timer = Some(deadline);
+    }
+
+    /// Turns the timer off.
+    pub fn disarm_timer(&mut self) {
+        self.timer = None;
+    }
+
+    /// Takes a pending interrupt that is let through; the timer's comes by itself.
+    pub fn acknowledge_interrupt(&mut self) -> Option<u32> {
+        if self.timer.is_some_and(|at| at <= self.ticks) {
+            return Some(TIMER_INTERRUPT);
+        }
+        let place = self.pending.iter().position(|n| self.unmasked.contains(n))?;
+        self.pending.remove(place)
+    }
+
+    /// Ends an interrupt.
+    pub fn end_interrupt(&mut self, _number: u32) {}
+
+    /// Lets an interrupt through.
+    pub fn unmask_interrupt(&mut self, number: u32) {
+        self.unmasked.insert(number);
+    }
+
+    /// Holds an interrupt back.
+    pub fn mask_interrupt(&mut self, number: u32) {
+        self.unmasked.remove(&number);
+    }
+
+    /// Ends the test: the kernel switched the machine off.
+    pub fn power_off(&mut self, status: u64) -> ! {
+        panic!("power off with status {status}")
+    }
+
+    /// Ends the test: the kernel restarted the machine.
+    pub fn restart(&mut self) -> ! {
+        panic!("restart")
+    }
+
+    fn entry(&self, table: u64, index: u16) -> *mut u64 {
+        self.direct_map(table + u64::from(index & 511) * 8).cast()
+    }
+
+    /// What an access of user space to `address` finds, through the emulated TLB.
+    pub fn translate(&mut self, address: u64) -> Result<Translation, mmu::Fault> {
+        let (root, asid) = self.installed;
+        let mut mmu = std::mem::take(&mut self.mmu);
+        let found = mmu.translate(|table, index| {
+            // SAFETY: `entry` checks that it lies in the arena, and tables are page aligned.
+            unsafe { self.entry(table, index).read() }
+        }, root, asid, address);
+        self.mmu = mmu;
+        found
+    }
+}
+
+impl Tlb for Hardware {
+    fn write(&mut self, table: u64, index: u16, descriptor: u64) {
+        // SAFETY: as in `translate`.
+        unsafe { self.entry(table, index).write(descriptor) };
+        self.mmu.written(table, index);
+    }
+    fn read(&self, table: u64, index: u16) -> u64 {
+        // SAFETY: as in `translate`.
+        unsafe { self.entry(table, index).read() }
+    }
+    fn publish(&mut self) {
+        self.mmu.publish();
+    }
+    fn flush_page(&mut self, operand: u64) {
+        self.mmu.flush_page(operand);
+    }
+    fn flush_asid(&mut self, asid: u16) {
+        self.mmu.flush_asid(asid);
+    }
+    fn complete(&mut self) {
+        self.mmu.complete();
+    }
+    fn sync_instructions(&mut self) {}
+}

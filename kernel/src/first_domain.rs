@@ -1,0 +1,450 @@
+//! The first domain, `init`: built by the kernel as a spawner builds any other ([`abi::layout`]), and given
+//! everything that there is: RAM, devices, interrupts, the boot modules, the core itself.
+
+use core::fmt;
+
+use abi::boot::{
+    BOOT_CNODE, BOOT_INFO_BASE, BOOT_MAGIC, BootInfo, MAX_COMMAND_LINE, MAX_DEVICES, MAX_REGIONS, Region,
+    RegionKind,
+};
+use abi::cap::{L1_CNODE_MIN_SIZE, L2_CNODE_SIZE, L2_SLOTS, SLOT_SIZE, VNODE_SIZE};
+use abi::frame::DispatcherFrame;
+use abi::layout::{
+    EARLY_RAM, FRAME_BASE, FRAME_SIZE, KERNEL, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER, SELF_FRAME,
+    SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME, START_MAGIC, StartInfo, TASK_CNODE, TOP_BASE,
+};
+use abi::{CapAddr, CapType, ErrorKind, PAGE_SIZE, Rights};
+use archive::{Archive, ArchiveError};
+use caps::{CNode, Db, Machine as _, MapArgs, Progress, RetypeArgs, Root, SlotRef};
+use loader::{Image, Limits, LoadError, Segment};
+
+use crate::boot_facts::{BootFacts, Range, whole_pages_around};
+use crate::cpu::Core;
+use crate::dispatcher::{DispatcherRef, Entry};
+use crate::interrupts::{END_BINDABLE, FIRST_BINDABLE};
+use crate::schedule;
+use crate::syscall::dispatchers;
+
+/// RAM for what `init` is made of besides its image: tables, dispatcher and its frame, stack.
+const CONSTRUCTION_BYTES: u64 = 256 << 10;
+/// RAM for `init` to live on and to build the memory server from.
+const EARLY_BYTES: u64 = 4 << 20;
+/// Bytes of the dispatcher object of `init`.
+const DISPATCHER_BYTES: u64 = 8192;
+
+/// Why there is no first domain.
+#[derive(Debug)]
+pub enum FirstDomainError {
+    /// No initrd.
+    NoModules,
+    /// The archive of boot modules is damaged.
+    Archive(ArchiveError),
+    /// No module is called `init`.
+    NoInit,
+    /// `init` is not a program.
+    Load(LoadError),
+    /// Less RAM than `init` needs.
+    NoRam,
+    /// A capability operation failed, which is a bug.
+    Capability(&'static str, ErrorKind),
+}
+
+impl fmt::Display for FirstDomainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoModules => f.write_str("no boot modules: give QEMU the archive with -initrd"),
+            Self::Archive(error) => write!(f, "the archive of boot modules is damaged: {error}"),
+            Self::NoInit => f.write_str("no boot module is called init"),
+            Self::Load(error) => write!(f, "the boot module init is no program: {error}"),
+            Self::NoRam => f.write_str("not enough RAM for init: give QEMU at least 64 MiB"),
+            Self::Capability(what, kind) => write!(f, "init: {what}: {}", kind.text()),
+        }
+    }
+}
+
+/// Takes page-aligned memory from the front of the largest free range.
+pub struct FreeRam {
+    ranges: [Range; crate::boot_facts::MAX_FREE],
+}
+
+impl FreeRam {
+    /// All that boot found free.
+    pub fn new(facts: &BootFacts) -> FreeRam {
+        let mut ranges = [Range::default(); crate::boot_facts::MAX_FREE];
+        for (place, range) in ranges.iter_mut().zip(facts.free.as_slice()) {
+            *place = *range;
+        }
+        FreeRam { ranges }
+    }
+
+    /// `bytes` (whole pages), aligned to 16 KiB.
+    pub fn take(&mut self, bytes: u64) -> Option<u64> {
+        let largest = self.ranges.iter_mut().max_by_key(|range| range.size)?;
+        let base = largest.base.next_multiple_of(L2_CNODE_SIZE);
+        let used = base - largest.base + bytes;
+        if used > largest.size {
+            return None;
+        }
+        largest.base += used;
+        largest.size -= used;
+        Some(base)
+    }
+}
+
+/// `init` under construction.
+struct Builder<'a> {
+    core: &'a mut Core,
+    cspace: CNode,
+    /// The Ram capability that all its objects are made of, and how much of it is used.
+    ram: SlotRef,
+    used: u64,
+    next_page_slot: u64,
+    next_boot_slot: u64,
+}
+
+type Built<T> = Result<T, FirstDomainError>;
+
+fn named(what: &'static str) -> impl Fn(ErrorKind) -> FirstDomainError {
+    move |kind| FirstDomainError::Capability(what, kind)
+}
+
+/// Builds `init` from the boot modules and makes it ready to run.
+pub fn start(core: &mut Core, facts: &BootFacts, mut ram: FreeRam) -> Built<()> {
+    let modules = facts.modules.ok_or(FirstDomainError::NoModules)?;
+    let bytes = module_bytes(core, modules);
+    let init = Archive::new(bytes).find("init").map_err(FirstDomainError::Archive)?.ok_or(FirstDomainError::NoInit)?;
+    let image = Image::parse(init.data, Limits::default()).map_err(FirstDomainError::Load)?;
+
+    let mut builder = Builder::with_cspace(core, &mut ram, image.page_count() * PAGE_SIZE + CONSTRUCTION_BYTES)?;
+    let tables = builder.tables(&image)?;
+    for segment in image.segments() {
+        builder.map_segment(&tables, segment)?;
+    }
+    let d = builder.dispatcher()?;
+    builder.top_pages(&tables)?;
+    builder.insert(KERNEL, CapType::Kernel, u64::from(builder.core.id), 1)?;
+    builder.boot_info(&tables, facts, ram)?;
+    let held = [builder.slot(ROOT_CNODE)?, builder.slot(ROOT_VNODE)?, builder.slot(SELF_FRAME)?];
+    let core = builder.core;
+    dispatchers::install(core, d, held, None, DISPATCHER_BYTES, FRAME_BASE, image.entry())
+        .map_err(|error| FirstDomainError::Capability("configuring its dispatcher", error.kind))?;
+    schedule::wake(&mut core.machine, d, Entry::Run(false));
+    Ok(())
+}
+
+/// The boot modules as the kernel sees them.
+fn module_bytes<'a>(core: &Core, modules: Range) -> &'a [u8] {
+    let start = core.machine.hardware.direct_map(modules.base);
+    // SAFETY: `modules` lies in RAM, inside the direct map, and nobody writes it: user space gets a Frame of it only
+    // when `init` runs, and this reference is gone by then.
+    unsafe { core::slice::from_raw_parts(start, modules.size as usize) }
+}
+
+/// The tables that things are mapped in.
+struct PageTables {
+    /// For the image, by 2 MiB from the start of the address space.
+    image: [SlotRef; IMAGE_TABLES],
+    /// For dispatcher frame, start information and stack.
+    top: SlotRef,
+}
+
+/// 2 MiB regions that the image of `init` may reach into.
+const IMAGE_TABLES: usize = 16;
+
+impl<'a> Builder<'a> {
+    /// Root, task, page and boot CNode, and Ram to go on with.
+    fn with_cspace(core: &'a mut Core, ram: &mut FreeRam, bytes_for_objects: u64) -> Built<Builder<'a>> {
+        let bytes = L1_CNODE_MIN_SIZE + 4 * L2_CNODE_SIZE;
+        let base = ram.take(bytes).ok_or(FirstDomainError::NoRam)?;
+        core.machine.hardware.zero(base, bytes);
+        let l1 = base + 3 * L2_CNODE_SIZE;
+        let root = |ty, base, size| Root { ty, rights: Rights::ALL, base, size };
+        for (index, node) in [(TASK_CNODE, base), (PAGE_CNODE, base + L2_CNODE_SIZE), (BOOT_CNODE, base + 2 * L2_CNODE_SIZE)]
+        {
+            let slot = SlotRef::at(l1 + index * SLOT_SIZE);
+            core.db
+                .insert_root(&mut core.machine, slot, &root(CapType::L2CNode, node, L2_CNODE_SIZE))
+                .map_err(named("its CNodes"))?;
+        }
+        let root_slot = SlotRef::at(base + ROOT_CNODE.slot() * SLOT_SIZE);
+        core.db
+            .insert_root(&mut core.machine, root_slot, &root(CapType::L1CNode, l1, L1_CNODE_MIN_SIZE))
+            .map_err(named("its root CNode"))?;
+        let cspace = CNode::of(core.machine.slot(root_slot)).ok_or(FirstDomainError::NoRam)?;
+        let mut builder = Builder { core, cspace, ram: SlotRef::NONE, used: 0, next_page_slot: 1, next_boot_slot: 1 };
+        builder.copy_task_cnode(l1)?;
+        let construction = builder.next_boot_address()?;
+        builder.ram = builder.region(ram, bytes_for_objects, construction)?;
+        Ok(builder)
+    }
+
+    fn copy_task_cnode(&mut self, l1: u64) -> Built<()> {
+        let own = self.slot(SELF_TASK_CNODE)?;
+        let Core { db, machine, .. } = &mut *self.core;
+        db.copy(machine, SlotRef::at(l1), own, Rights::ALL).map_err(named("its task CNode"))
+    }
+
+    /// The slot at one of its addresses.
+    fn slot(&self, address: CapAddr) -> Built<SlotRef> {
+        Db::slot_at(&self.core.machine, self.cspace, address).map_err(named("its CSpace"))
+    }
+
+    fn insert(&mut self, address: CapAddr, ty: CapType, base: u64, size: u64) -> Built<SlotRef> {
+        let slot = self.slot(address)?;
+        let root = Root { ty, rights: Rights::ALL, base, size };
+        self.core.db.insert_root(&mut self.core.machine, slot, &root).map_err(named("a boot capability"))?;
+        Ok(slot)
+    }
+
+    fn next_boot_address(&mut self) -> Built<CapAddr> {
+        let slot = self.next_boot_slot;
+        if slot >= L2_SLOTS {
+            return Err(FirstDomainError::Capability("the boot CNode", ErrorKind::BadSlot));
+        }
+        self.next_boot_slot += 1;
+        Ok(CapAddr::new(BOOT_CNODE, slot))
+    }
+
+    fn next_page_address(&mut self) -> Built<CapAddr> {
+        let slot = self.next_page_slot;
+        if slot >= L2_SLOTS {
+            return Err(FirstDomainError::Capability("the page CNode", ErrorKind::BadSlot));
+        }
+        self.next_page_slot += 1;
+        Ok(CapAddr::new(PAGE_CNODE, slot))
+    }
+
+    /// A Ram capability over fresh zeroed memory, at `address`: a root of its own, with a unit in between, as a
+    /// memory server does it.
+    fn region(&mut self, ram: &mut FreeRam, bytes: u64, address: CapAddr) -> Built<SlotRef> {
+        let base = ram.take(bytes).ok_or(FirstDomainError::NoRam)?;
+        let root = self.next_boot_address()?;
+        let root = self.insert(root, CapType::Ram, base, bytes)?;
+        let unit = self.next_boot_address()?;
+        let (unit, slot) = (self.slot(unit)?, self.slot(address)?);
+        let Core { db, machine, .. } = &mut *self.core;
+        let whole = |ty| RetypeArgs { ty, offset: 0, object_size: bytes, count: 1 };
+        db.retype(machine, root, &whole(CapType::Unit), unit).map_err(named("its unit"))?;
+        while db.zero_unit(machine, unit).map_err(named("zeroing its unit"))? == Progress::More {}
+        db.retype(machine, unit, &whole(CapType::Ram), slot).map_err(named("its RAM"))?;
+        Ok(slot)
+    }
+
+    /// Makes an object of its Ram, into this slot; its physical address.
+    fn make(&mut self, ty: CapType, bytes: u64, align: u64, slot: SlotRef) -> Built<u64> {
+        let offset = self.used.next_multiple_of(align);
+        let arguments = RetypeArgs { ty, offset, object_size: bytes, count: 1 };
+        let Core { db, machine, .. } = &mut *self.core;
+        db.retype(machine, self.ram, &arguments, slot).map_err(named("making an object"))?;
+        self.used = offset + bytes;
+        Ok(machine.slot(slot).base())
+    }
+
+    fn make_table(&mut self, ty: CapType) -> Built<SlotRef> {
+        let address = self.next_page_address()?;
+        let slot = self.slot(address)?;
+        self.make(ty, VNODE_SIZE, VNODE_SIZE, slot)?;
+        Ok(slot)
+    }
+
+    /// Maps `target` (a frame, or a table into its place) with a mapping in the page CNode.
+    fn map(&mut self, vnode: SlotRef, first: u64, target: SlotRef, count: u64, rights: Rights) -> Built<()> {
+        let address = self.next_page_address()?;
+        let slot = self.slot(address)?;
+        let arguments = MapArgs { offset: 0, first, count, rights, fill: true };
+        let Core { db, machine, .. } = &mut *self.core;
+        db.map(machine, vnode, slot, target, &arguments).map_err(named("mapping"))
+    }
+
+    /// Tables for the image and for the window at [`TOP_BASE`].
+    fn tables(&mut self, image: &Image) -> Built<PageTables> {
+        let root = self.slot(ROOT_VNODE)?;
+        self.make(CapType::VNodeL0, VNODE_SIZE, VNODE_SIZE, root)?;
+        // The first slots of the page CNode are known to those who read StartInfo.extra[0]: the level 1 table.
+        let l1 = self.make_table(CapType::VNodeL1)?;
+        self.map(root, 0, l1, 1, Rights::ALL)?;
+        let l2 = self.make_table(CapType::VNodeL2)?;
+        self.map(l1, 0, l2, 1, Rights::ALL)?;
+        let mut tables = PageTables { image: [SlotRef::NONE; IMAGE_TABLES], top: SlotRef::NONE };
+        for segment in image.segments() {
+            let pages = segment.pages();
+            for region in pages.start >> 21..=(pages.end - 1) >> 21 {
+                let place = tables.image.get_mut(region as usize).ok_or(FirstDomainError::NoRam)?;
+                if place.is_none() {
+                    *place = self.make_table(CapType::VNodeL3)?;
+                    let table = *place;
+                    self.map(l2, region, table, 1, Rights::ALL)?;
+                }
+            }
+        }
+        let top_l2 = self.make_table(CapType::VNodeL2)?;
+        self.map(l1, TOP_BASE >> 30 & 511, top_l2, 1, Rights::ALL)?;
+        tables.top = self.make_table(CapType::VNodeL3)?;
+        self.map(top_l2, TOP_BASE >> 21 & 511, tables.top, 1, Rights::ALL)?;
+        Ok(tables)
+    }
+
+    /// Frames of the segment, one for each 2 MiB region that it touches, filled and mapped with its rights.
+    fn map_segment(&mut self, tables: &PageTables, segment: &Segment) -> Built<()> {
+        let pages = segment.pages();
+        let mut at = pages.start;
+        while at < pages.end {
+            let end = pages.end.min((at >> 21 << 21) + (2 << 20));
+            let address = self.next_page_address()?;
+            let frame = self.slot(address)?;
+            let base = self.make(CapType::Frame, end - at, PAGE_SIZE, frame)?;
+            self.copy_data(segment, at, end, base);
+            let table = tables.image[(at >> 21) as usize];
+            self.map(table, at >> 12 & 511, frame, (end - at) / PAGE_SIZE, segment.rights)?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Copies what the file has of the segment for `[at, end)` to the memory at `base`, which is zero.
+    fn copy_data(&mut self, segment: &Segment, at: u64, end: u64, base: u64) {
+        let from = at.max(segment.address);
+        let to = end.min(segment.address + segment.data.len() as u64);
+        if from < to {
+            let source = &segment.data[(from - segment.address) as usize..(to - segment.address) as usize];
+            self.write(base + (from - at), source);
+        }
+    }
+
+    /// Writes into memory that was made for `init` and that nobody else uses yet.
+    fn write(&mut self, base: u64, bytes: &[u8]) {
+        let target = self.core.machine.hardware.direct_map(base);
+        // SAFETY: `base` and its length lie in a frame that `make` has just carved; `init` does not run yet.
+        unsafe { target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+
+    fn dispatcher(&mut self) -> Built<DispatcherRef> {
+        let slot = self.slot(SELF_DISPATCHER)?;
+        let base = self.make(CapType::Dispatcher, DISPATCHER_BYTES, DISPATCHER_BYTES, slot)?;
+        DispatcherRef::at(base).ok_or(FirstDomainError::NoRam)
+    }
+
+    /// A frame, made, mapped at `address` of the top window, and known by `slot`; its physical address.
+    fn top_frame(&mut self, tables: &PageTables, slot: CapAddr, address: u64, bytes: u64, rights: Rights) -> Built<u64> {
+        let frame = self.slot(slot)?;
+        let base = self.make(CapType::Frame, bytes, PAGE_SIZE, frame)?;
+        self.map(tables.top, address >> 12 & 511, frame, bytes / PAGE_SIZE, rights)?;
+        Ok(base)
+    }
+
+    /// Dispatcher frame, start information, stack.
+    fn top_pages(&mut self, tables: &PageTables) -> Built<()> {
+        let data = Rights::READ.or(Rights::WRITE);
+        let frame = self.top_frame(tables, SELF_FRAME, FRAME_BASE, FRAME_SIZE, data)?;
+        self.write(frame + core::mem::offset_of!(DispatcherFrame, start_info) as u64, &START_BASE.to_le_bytes());
+        let stack = self.next_page_address()?;
+        self.top_frame(tables, stack, STACK_TOP - STACK_SIZE, STACK_SIZE, data)?;
+        let start = self.top_frame(tables, START_FRAME, START_BASE, PAGE_SIZE, data)?;
+        let name = b"init\0";
+        let head = size_of::<StartInfo>();
+        let info = StartInfo {
+            magic: START_MAGIC,
+            size: (head + name.len()) as u32,
+            arg_count: 1,
+            arg_offset: head as u32,
+            env_count: 0,
+            env_offset: (head + name.len()) as u32,
+            frame_size: FRAME_SIZE as u32,
+            dispatcher_size: DISPATCHER_BYTES as u32,
+            first_event: 1,
+            first_ring: 0x1000,
+            first_page_slot: 0,
+            early_ram: EARLY_BYTES,
+            domain: 1,
+            stack_size: STACK_SIZE,
+            extra: [CapAddr::new(PAGE_CNODE, 1).0, 0, 0, 0, 0, 0, 0, 0],
+        };
+        self.write(start, bytes_of(&info));
+        self.write(start + head as u64, name);
+        Ok(())
+    }
+
+    /// All that there is, as capabilities in the boot CNode, and the page that tells of it.
+    fn boot_info(&mut self, tables: &PageTables, facts: &BootFacts, mut ram: FreeRam) -> Built<()> {
+        self.region(&mut ram, EARLY_BYTES, EARLY_RAM)?;
+        let page = self.next_boot_address()?;
+        let data = Rights::READ.or(Rights::WRITE);
+        let page = self.top_frame(tables, page, BOOT_INFO_BASE, PAGE_SIZE, data)?;
+        let mut info = self.facts(facts);
+        let irqs = self.next_boot_address()?;
+        self.insert(irqs, CapType::IrqSource, FIRST_BINDABLE, END_BINDABLE - FIRST_BINDABLE)?;
+        info.irq_slot = irqs.slot() as u32;
+
+        let mut regions = Regions { list: &mut info.regions, count: 0 };
+        for range in ram.ranges.iter().filter(|range| range.size != 0) {
+            regions.add(self, CapType::Ram, RegionKind::Ram, *range, *range)?;
+        }
+        if let Some(modules) = facts.modules {
+            regions.add(self, CapType::Frame, RegionKind::Modules, whole_pages_around(modules), modules)?;
+        }
+        regions.add(self, CapType::Frame, RegionKind::DeviceTree, whole_pages_around(facts.device_tree), facts.device_tree)?;
+        for range in facts.device_space.as_slice() {
+            regions.add(self, CapType::PhysAddr, RegionKind::Devices, *range, *range)?;
+        }
+        info.first_free_slot = self.next_boot_slot as u32;
+        self.write(page, bytes_of(&info));
+        let start = self.core.machine.slot(self.slot(START_FRAME)?).base();
+        let next = (self.next_page_slot as u32).to_le_bytes();
+        self.write(start + core::mem::offset_of!(StartInfo, first_page_slot) as u64, &next);
+        Ok(())
+    }
+
+    fn facts(&self, facts: &BootFacts) -> BootInfo {
+        let mut info = BootInfo {
+            magic: BOOT_MAGIC,
+            cores: facts.machine.cores,
+            core: self.core.id,
+            ram_bytes: facts.ram_bytes,
+            kernel_bytes: self.core.kernel_bytes,
+            platform: [0; 16],
+            regions: [Region::default(); MAX_REGIONS],
+            devices: [Default::default(); MAX_DEVICES],
+            irq_slot: 0,
+            first_free_slot: 0,
+            command_line_size: 0,
+            reserved: 0,
+            command_line: [0; MAX_COMMAND_LINE],
+        };
+        for (to, from) in info.platform.iter_mut().zip(facts.platform.bytes()) {
+            *to = from;
+        }
+        for (to, from) in info.devices.iter_mut().zip(facts.machine.devices.as_slice()) {
+            *to = *from;
+        }
+        for (to, from) in info.command_line.iter_mut().zip(facts.command_line().bytes()) {
+            *to = from;
+            info.command_line_size += 1;
+        }
+        info
+    }
+}
+
+/// The regions of a [`BootInfo`] as they are filled in.
+struct Regions<'a> {
+    list: &'a mut [Region; MAX_REGIONS],
+    count: usize,
+}
+
+impl Regions<'_> {
+    /// A capability over whole pages, and its entry; `exact` is what is meaningful of it. One too many is left out.
+    fn add(&mut self, builder: &mut Builder, ty: CapType, kind: RegionKind, pages: Range, exact: Range) -> Built<()> {
+        let Some(place) = self.list.get_mut(self.count) else { return Ok(()) };
+        let address = builder.next_boot_address()?;
+        builder.insert(address, ty, pages.base, pages.size)?;
+        *place =
+            Region { base: exact.base, size: pages.size, kind: kind as u32, slot: address.slot() as u32, used: exact.size };
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// The bytes of a structure of the ABI, all of whose fields are plain numbers without padding between them.
+fn bytes_of<T: Copy>(value: &T) -> &[u8] {
+    // SAFETY: any initialised `repr(C)` value without padding can be read as bytes.
+    unsafe { core::slice::from_raw_parts((&raw const *value).cast(), size_of::<T>()) }
+}

@@ -1,0 +1,110 @@
+//! System calls on endpoints, notifications and interrupts.
+
+use abi::cap::SLOT_SIZE;
+use abi::packet::PACKET_SIZE;
+use abi::{CapType, Error, ErrorKind, Rights};
+use caps::{Machine as _, SlotRef};
+
+use super::{Args, DONE, Reply, capability};
+use crate::cpu::Core;
+use crate::dispatcher::{DispatcherRef, EventKind};
+use crate::interrupts::{END_BINDABLE, FIRST_BINDABLE};
+use crate::events;
+
+const _: () = assert!(SLOT_SIZE == PACKET_SIZE);
+
+/// The event that an EndPoint or Notify capability in argument `argument` names.
+fn event(core: &Core, a: &Args, argument: u8, ty: CapType, right: Rights) -> Result<(DispatcherRef, u32), Error> {
+    let found = capability(core, a, argument, ty, right)?;
+    let slot = core.machine.slot(found);
+    let d = DispatcherRef::at(slot.base()).ok_or(Error::new(ErrorKind::PeerGone, argument))?;
+    Ok((d, slot.index()))
+}
+
+/// An endpoint that the caller owns.
+fn own_endpoint(core: &Core, a: &Args) -> Result<(DispatcherRef, u32), Error> {
+    event(core, a, 0, CapType::EndPoint, Rights::READ)
+}
+
+pub(super) fn configure(core: &mut Core, a: Args) -> Result<Reply, Error> {
+    let (d, index) = own_endpoint(core, &a)?;
+    let (offset, packets) = (a[1], a[2]);
+    let frame = core.machine.frame(d).ok_or(ErrorKind::NotConfigured)?;
+    if !packets.is_power_of_two() || packets > 256 {
+        return Err(Error::new(ErrorKind::BadRing, 2));
+    }
+    let first = size_of::<abi::frame::DispatcherFrame>() as u64;
+    let bytes = (packets + 1) * PACKET_SIZE;
+    if offset % PACKET_SIZE != 0 || offset < first || bytes > frame.size() || offset > frame.size() - bytes {
+        return Err(Error::new(ErrorKind::BadRing, 1));
+    }
+    let landing = landing_address(a[3], 3)?;
+    let event = core.machine.event_mut(d, index);
+    (event.ring, event.mask, event.tail, event.landing) = (offset as u32, (packets - 1) as u16, 0, landing);
+    frame.clear_ring(offset as u32);
+    Ok(DONE)
+}
+
+/// A capability address as the kernel keeps it. Whether it names an empty slot is asked when a capability arrives.
+fn landing_address(word: u64, argument: u8) -> Result<u32, Error> {
+    u32::try_from(word).map_err(|_| Error::new(ErrorKind::AddressOutOfRange, argument))
+}
+
+pub(super) fn connect(core: &mut Core, a: Args) -> Result<Reply, Error> {
+    let one = event(core, &a, 0, CapType::EndPoint, Rights::WRITE)?;
+    let other = event(core, &a, 1, CapType::EndPoint, Rights::WRITE)?;
+    events::connect(&mut core.machine, one, other)?;
+    Ok(DONE)
+}
+
+pub(super) fn drained(core: &mut Core, a: Args) -> Result<Reply, Error> {
+    let (d, index) = own_endpoint(core, &a)?;
+    events::drained(&mut core.machine, d, index);
+    Ok(DONE)
+}
+
+pub(super) fn landing(core: &mut Core, a: Args) -> Result<Reply, Error> {
+    let (d, index) = own_endpoint(core, &a)?;
+    let landing = landing_address(a[1], 1)?;
+    core.machine.event_mut(d, index).landing = landing;
+    Ok(DONE)
+}
+
+pub(super) fn signal(core: &mut Core, a: Args) -> Result<Reply, Error> {
+    let (d, index) = event(core, &a, 0, CapType::Notify, Rights::WRITE)?;
+    events::post(&mut core.machine, d, index);
+    Ok(DONE)
+}
+
+/// The one interrupt that the IrqSource in argument 0 names.
+fn interrupt(core: &Core, a: &Args) -> Result<u32, Error> {
+    let found: SlotRef = capability(core, a, 0, CapType::IrqSource, Rights::READ)?;
+    let slot = core.machine.slot(found);
+    let number = slot.base();
+    if slot.size() == 1 && (FIRST_BINDABLE..END_BINDABLE).contains(&number) {
+        Ok(number as u32)
+    } else {
+        Err(ErrorKind::BadInterrupt.into())
+    }
+}
+
+pub(super) fn bind_interrupt(core: &mut Core, a: Args) -> Result<Reply, Error> {
+    let number = interrupt(core, &a)?;
+    let (d, index) = event(core, &a, 1, CapType::Notify, Rights::WRITE)?;
+    let m = &mut core.machine;
+    let event = m.event(d, index);
+    if m.interrupts.listener(number).is_some() || event.interrupt != 0 || event.kind() != EventKind::Notify {
+        return Err(ErrorKind::BadInterrupt.into());
+    }
+    m.event_mut(d, index).interrupt = number;
+    m.bind_interrupt(number, d, index);
+    Ok(DONE)
+}
+
+pub(super) fn acknowledge_interrupt(core: &mut Core, a: Args) -> Result<Reply, Error> {
+    let number = interrupt(core, &a)?;
+    if core.machine.interrupts.listener(number).is_some() {
+        core.machine.hardware.unmask_interrupt(number);
+    }
+    Ok(DONE)
+}
