@@ -112,11 +112,18 @@ fn tab_completes_a_command() {
 }
 
 #[test]
-fn a_line_of_100_kb_is_an_error_and_the_shell_goes_on() {
+fn a_line_of_100_kb_is_a_line() {
     let Some(mut guest) = Guest::boot() else { return };
-    guest.send("x".repeat(100_000));
-    guest.send("\r");
-    guest.prompt();
+    let word = "x".repeat(100_000);
+    let output = guest.run(&format!("echo {word}"));
+    assert!(output == format!("{word}\n"), "{} bytes instead of {}", output.len(), word.len());
+}
+
+#[test]
+fn a_line_without_end_is_an_error_and_the_shell_goes_on() {
+    let Some(mut guest) = Guest::boot() else { return };
+    let output = guest.run(&"x".repeat(200_000));
+    assert!(output.contains("too long"), "{output}");
     assert_eq!(guest.run("echo fine"), "fine\n");
 }
 
