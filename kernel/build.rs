@@ -7,7 +7,8 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=kernel.ld");
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
-        let script = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("kernel.ld");
+        let script =
+            Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("kernel.ld");
         println!("cargo::rustc-link-arg-bins=-T{}", script.display());
         println!("cargo::rustc-link-arg-bins=--no-eh-frame-hdr");
     }
@@ -30,6 +31,7 @@ fn commit_of_work_tree() -> Option<String> {
 }
 
 fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    let output =
+        Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }

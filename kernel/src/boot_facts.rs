@@ -68,7 +68,8 @@ impl BootFacts {
 
     /// The first line that the system prints.
     pub fn banner(&self, out: &mut impl Write) -> core::fmt::Result {
-        let version = concat!("barreldish ", env!("CARGO_PKG_VERSION"), " (", env!("BARRELDISH_COMMIT"), ") on ");
+        let version =
+            concat!("barreldish ", env!("CARGO_PKG_VERSION"), " (", env!("BARRELDISH_COMMIT"), ") on ");
         out.write_str(version)?;
         out.write_str(self.platform)?;
         writeln!(out, ", {} cores, {} MiB", self.machine.cores, self.ram_bytes >> 20)
@@ -96,7 +97,9 @@ impl BootMemory {
 }
 
 fn contains(outer: &Range, inner: &Range) -> bool {
-    inner.base >= outer.base && inner.base - outer.base <= outer.size && inner.size <= outer.size - (inner.base - outer.base)
+    inner.base >= outer.base
+        && inner.base - outer.base <= outer.size
+        && inner.size <= outer.size - (inner.base - outer.base)
 }
 
 fn from_bounds(start: u64, end: u64) -> Range {
@@ -195,7 +198,10 @@ mod tests {
             machine.ram.push(Range { base: 0x1_0000_0000, size: 0x1000 });
         });
         let free = bounds(&facts.free);
-        assert_eq!((free[0], *free.last().unwrap()), ((0x2000_1000, 0x2000_2000), (0x1_0000_0000, 0x1_0000_1000)));
+        assert_eq!(
+            (free[0], *free.last().unwrap()),
+            ((0x2000_1000, 0x2000_2000), (0x1_0000_0000, 0x1_0000_1000))
+        );
     }
 
     #[test]

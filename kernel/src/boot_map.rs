@@ -49,14 +49,9 @@ pub enum Kind {
     /// RAM, read and write.
     Data = bits::VALID | bits::INNER_SHAREABLE | bits::ACCESSED | bits::EXECUTE_NEVER,
     /// RAM, read.
-    Constant =
-        bits::VALID | bits::INNER_SHAREABLE | bits::ACCESSED | bits::EXECUTE_NEVER | bits::READ_ONLY,
+    Constant = bits::VALID | bits::INNER_SHAREABLE | bits::ACCESSED | bits::EXECUTE_NEVER | bits::READ_ONLY,
     /// RAM, read and execute at EL1.
-    Text = bits::VALID
-        | bits::INNER_SHAREABLE
-        | bits::ACCESSED
-        | bits::USER_EXECUTE_NEVER
-        | bits::READ_ONLY,
+    Text = bits::VALID | bits::INNER_SHAREABLE | bits::ACCESSED | bits::USER_EXECUTE_NEVER | bits::READ_ONLY,
     /// Device registers (nGnRE), read and write.
     Device = bits::VALID | bits::ACCESSED | bits::EXECUTE_NEVER | bits::DEVICE,
 }
@@ -179,7 +174,11 @@ impl<'a> Tables<'a> {
 
     /// The table that a valid entry points to.
     fn below(&self, entry: u64) -> Result<usize, MapError> {
-        if entry & bits::TABLE_OR_PAGE == 0 { Err(MapError::Occupied) } else { self.place(entry).ok_or(MapError::Occupied) }
+        if entry & bits::TABLE_OR_PAGE == 0 {
+            Err(MapError::Occupied)
+        } else {
+            self.place(entry).ok_or(MapError::Occupied)
+        }
     }
 
     fn place(&self, entry: u64) -> Option<usize> {

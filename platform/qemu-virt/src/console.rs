@@ -37,24 +37,71 @@ impl<R: Registers> Console<R> {
         }
     }
 
+    /// Writes text: lines end with CR LF. It need not be UTF-8.
+    pub fn write_text(&self, text: &[u8]) {
+        for piece in text.split_inclusive(|&byte| byte == b'\n') {
+            match piece.strip_suffix(b"\n") {
+                Some(line) => {
+                    self.write_bytes(line);
+                    self.write_bytes(b"\r\n");
+                }
+                None => self.write_bytes(piece),
+            }
+        }
+    }
+
     /// Waits until everything has left the UART (before power-off).
     pub fn flush(&self) {
         while self.registers.read(FR) & FR_BUSY != 0 {}
     }
 }
 
-/// Lines end with CR LF.
 impl<R: Registers> core::fmt::Write for Console<R> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        for piece in text.split_inclusive('\n') {
-            match piece.strip_suffix('\n') {
-                Some(line) => {
-                    self.write_bytes(line.as_bytes());
-                    self.write_bytes(b"\r\n");
-                }
-                None => self.write_bytes(piece.as_bytes()),
-            }
-        }
+        self.write_text(text.as_bytes());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use core::fmt::Write;
+    use std::cell::{Cell, RefCell};
+    use std::vec::Vec;
+
+    /// A PL011 whose FIFO is full at every second look, and which counts what is written while it is.
+    #[derive(Default)]
+    struct Fake {
+        looks: Cell<u32>,
+        sent: RefCell<Vec<u8>>,
+        lost: Cell<u32>,
+    }
+
+    impl Registers for &Fake {
+        fn read(&self, offset: usize) -> u32 {
+            assert_eq!(offset, FR);
+            self.looks.set(self.looks.get() + 1);
+            if self.looks.get() % 2 == 1 { FR_TXFF | FR_BUSY } else { 0 }
+        }
+
+        fn write(&self, offset: usize, value: u32) {
+            assert_eq!(offset, DR);
+            if self.looks.get() % 2 == 1 {
+                self.lost.set(self.lost.get() + 1);
+            }
+            self.sent.borrow_mut().push(value as u8);
+        }
+    }
+
+    #[test]
+    fn a_full_fifo_loses_nothing_and_lines_end_with_cr_lf() {
+        let fake = Fake::default();
+        let mut console = Console::new(&fake);
+        write!(console, "one\ntwo {}\n\n", 3).unwrap();
+        console.flush();
+        assert_eq!(fake.sent.borrow().as_slice(), b"one\r\ntwo 3\r\n\r\n");
+        assert_eq!(fake.lost.get(), 0);
     }
 }

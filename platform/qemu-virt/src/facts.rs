@@ -159,16 +159,13 @@ impl Facts {
 
     fn take_node(&mut self, node: &Node) {
         match (node.depth, node.property("device_type")) {
-            (_, Some(b"memory\0")) => self.take_ram(node),
+            (_, Some(b"memory\0")) if node.is_enabled() => self.take_ram(node),
             (_, Some(b"cpu\0")) => self.cores += 1,
             (1, _) if node.name == b"chosen" => self.take_chosen(node),
-            (2, _) if node.parent == b"reserved-memory" => {
-                self.take_reserved(node)
-            }
+            (2, _) if node.parent == b"reserved-memory" => self.take_reserved(node),
             _ if node.is_compatible("arm,psci-0.2") || node.is_compatible("arm,psci-1.0") => {
-                if node.property("method") == Some(b"smc\0") {
-                    self.conduit = Conduit::Smc;
-                }
+                let smc = node.property("method") == Some(b"smc\0");
+                self.conduit = if smc { Conduit::Smc } else { Conduit::Hvc };
             }
             _ if node.is_enabled() => self.take_device(node),
             _ => {}
@@ -218,6 +215,7 @@ impl Facts {
         }
     }
 
+    #[inline(never)]
     fn add_device(&mut self, kind: DeviceKind, range: Range, node: &Node) {
         let interrupt = first_interrupt(node).unwrap_or(0);
         self.devices.push(Device { base: range.base, size: range.size, kind: kind as u32, interrupt });

@@ -142,6 +142,7 @@ pub struct Node<'a> {
 }
 
 struct Property<'a> {
+    /// The name and what follows it in the strings block.
     name: &'a [u8],
     value: &'a [u8],
     /// Offset of what follows.
@@ -160,7 +161,7 @@ impl<'a> Node<'a> {
                 return None;
             }
             let size = word(tree.structure, offset + 4)? as usize;
-            let name = string(tree.strings, word(tree.structure, offset + 8)? as usize)?;
+            let name = tree.strings.get(word(tree.structure, offset + 8)? as usize..)?;
             let start = offset + 12;
             let value = tree.structure.get(start..start.checked_add(size)?)?;
             offset = (start + size + 3) & !3;
@@ -169,8 +170,12 @@ impl<'a> Node<'a> {
     }
 
     /// Value of the property `name`.
+    #[inline(never)]
     pub fn property(&self, name: &str) -> Option<&'a [u8]> {
-        self.properties().find(|property| property.name == name.as_bytes()).map(|property| property.value)
+        let is_it = |property: &Property| {
+            property.name.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+        };
+        self.properties().find(is_it).map(|property| property.value)
     }
 
     /// Value of a property that is one 32-bit number.
@@ -179,12 +184,14 @@ impl<'a> Node<'a> {
     }
 
     /// Value of a property that is a number of one or two cells.
+    #[inline(never)]
     pub fn wide_number(&self, name: &str) -> Option<u64> {
         let value = self.property(name)?;
         Some(Cells(value).take(value.len() as u32 / 4)?.0)
     }
 
     /// Whether one of the names in `compatible` is `name`.
+    #[inline(never)]
     pub fn is_compatible(&self, name: &str) -> bool {
         self.property("compatible")
             .is_some_and(|list| list.split(|&byte| byte == 0).any(|entry| entry == name.as_bytes()))
@@ -196,16 +203,9 @@ impl<'a> Node<'a> {
     }
 
     /// The pairs (address, size) of `reg`.
-    pub fn reg(&self) -> impl Iterator<Item = (u64, u64)> + use<'a> {
-        let (address_cells, size_cells) = (self.address_cells, self.size_cells);
-        let mut rest = Cells(self.property("reg").unwrap_or(&[]));
-        core::iter::from_fn(move || {
-            let (address, after) = rest.take(address_cells)?;
-            let (size, after) = after.take(size_cells)?;
-            let advanced = after.0.len() < rest.0.len();
-            rest = after;
-            advanced.then_some((address, size))
-        })
+    pub fn reg(&self) -> Reg<'a> {
+        let rest = Cells(self.property("reg").unwrap_or(&[]));
+        Reg { rest, address_cells: self.address_cells, size_cells: self.size_cells }
     }
 
     /// Words of a property that is a list of 32-bit cells.
@@ -215,12 +215,34 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Iterator over the pairs (address, size) of a `reg`.
+pub struct Reg<'a> {
+    rest: Cells<'a>,
+    address_cells: u32,
+    size_cells: u32,
+}
+
+impl Iterator for Reg<'_> {
+    type Item = (u64, u64);
+
+    // Runs at boot only: small matters more than fast.
+    #[inline(never)]
+    fn next(&mut self) -> Option<(u64, u64)> {
+        let (address, after) = self.rest.take(self.address_cells)?;
+        let (size, after) = after.take(self.size_cells)?;
+        let advanced = after.0.len() < self.rest.0.len();
+        self.rest = after;
+        advanced.then_some((address, size))
+    }
+}
+
 /// Numbers made of big-endian 32-bit cells.
 #[derive(Clone, Copy)]
 struct Cells<'a>(&'a [u8]);
 
 impl<'a> Cells<'a> {
     /// The number in the next `count` cells (its low 64 bits) and what follows.
+    #[inline(never)]
     fn take(self, count: u32) -> Option<(u64, Cells<'a>)> {
         let bytes = (count as usize).checked_mul(4)?;
         let (head, rest) = self.0.split_at_checked(bytes)?;

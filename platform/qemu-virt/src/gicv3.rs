@@ -177,3 +177,102 @@ impl<R: Registers> Registers for Offset<'_, R> {
         self.0.write(self.1 + offset, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// Registers that remember what was written, in order.
+    #[derive(Default)]
+    struct Fake {
+        values: RefCell<BTreeMap<usize, u32>>,
+        writes: RefCell<Vec<(usize, u32)>>,
+    }
+
+    impl Fake {
+        fn with(values: &[(usize, u32)]) -> Self {
+            Self { values: RefCell::new(values.iter().copied().collect()), writes: RefCell::default() }
+        }
+
+        fn value(&self, offset: usize) -> u32 {
+            self.values.borrow().get(&offset).copied().unwrap_or(0)
+        }
+    }
+
+    impl Registers for &Fake {
+        fn read(&self, offset: usize) -> u32 {
+            self.value(offset)
+        }
+
+        fn write(&self, offset: usize, value: u32) {
+            // The core's own part wakes at once.
+            let asleep = offset == GICR_WAKER && value & WAKER_PROCESSOR_SLEEP != 0;
+            let value = if asleep { value | WAKER_CHILDREN_ASLEEP } else { value };
+            let value = if offset == GICR_WAKER && !asleep { value & !WAKER_CHILDREN_ASLEEP } else { value };
+            self.values.borrow_mut().insert(offset, value);
+            self.writes.borrow_mut().push((offset, value));
+        }
+    }
+
+    #[test]
+    fn a_core_finds_its_own_redistributor_and_no_other() {
+        let region = Fake::with(&[
+            (8, 0),
+            (8 + 4, 0),
+            // One with virtual LPIs is twice as long.
+            (0x2_0008, TYPER_VLPIS),
+            (0x2_0008 + 4, 1),
+            (0x6_0008, TYPER_LAST),
+            (0x6_0008 + 4, 0x100),
+            (0x8_0008 + 4, 7),
+        ]);
+        let find = |affinity| find_redistributor(&&region, 0x10_0000, affinity);
+        assert_eq!([find(0), find(1), find(0x100)], [Some(0), Some(0x2_0000), Some(0x6_0000)]);
+        assert_eq!(find(7), None, "behind the last one");
+        assert_eq!(find_redistributor(&&region, 0x2_0000, 1), None, "outside the region");
+    }
+
+    #[test]
+    fn starting_masks_everything_before_the_distributor_is_on() {
+        let (distributor, redistributor) = (Fake::with(&[(GICD_TYPER, 7)]), Fake::with(&[(GICR_WAKER, 6)]));
+        let gic = Gic::new(&distributor, &redistributor);
+        assert_eq!(gic.end(), 256);
+        gic.start_distributor(0x0201);
+        gic.start_redistributor();
+        let writes = distributor.writes.borrow();
+        let place = |wanted| writes.iter().position(|&write| write == wanted).expect("written");
+        let on = place((GICD_CTLR, CTLR_ENABLE));
+        for word in 1..8 {
+            assert!(place((GICD_ICENABLER + 4 * word, !0)) < on);
+            assert!(place((GICD_IGROUPR + 4 * word, !0)) < on);
+        }
+        assert_eq!(distributor.value(GICD_IROUTER + 8 * 255), 0x0201);
+        assert!(
+            !writes.iter().any(|&(offset, _)| offset == GICD_ICENABLER),
+            "private ones are the redistributor's"
+        );
+        assert_eq!(redistributor.value(GICR_WAKER), 0);
+        assert_eq!(redistributor.value(SGI_FRAME + GICD_ICENABLER), !0);
+    }
+
+    #[test]
+    fn masking_and_triggers_reach_the_register_of_the_interrupt_and_no_other() {
+        let (distributor, redistributor) = (Fake::with(&[(GICD_TYPER, 1)]), Fake::default());
+        let gic = Gic::new(&distributor, &redistributor);
+        gic.unmask(27);
+        gic.mask(33);
+        gic.set_trigger(33, Trigger::Edge);
+        gic.unmask(64);
+        gic.set_trigger(64, Trigger::Edge);
+        assert_eq!(redistributor.writes.borrow().as_slice(), [(SGI_FRAME + GICD_ISENABLER, 1 << 27)]);
+        let expected = vec![(GICD_ICENABLER + 4, 2), (GICD_ICFGR + 8, 1 << 3)];
+        assert_eq!(*distributor.writes.borrow(), expected, "64 is beyond the 64 lines there are");
+        gic.set_trigger(33, Trigger::Level);
+        assert_eq!(distributor.value(GICD_ICFGR + 8), 0);
+    }
+}

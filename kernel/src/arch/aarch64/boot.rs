@@ -51,7 +51,8 @@ extern "C" fn boot_in_high_half(tree: u64, image: u64) -> ! {
     open_direct_window(&mut windows, &machine, kernel);
     let start = &raw mut BOOT_MEMORY as u64;
     let mut memory = BootMemory { base: start, size: image_end - start };
-    let facts = BootFacts::new(machine, Range { base: tree, size: machine.tree_size }, kernel, physical_end());
+    let facts =
+        BootFacts::new(machine, Range { base: tree, size: machine.tree_size }, kernel, physical_end());
     crate::boot_main(keep(&mut memory, facts), memory)
 }
 
@@ -94,7 +95,8 @@ fn map(windows: &mut mmu::Windows, window: u64, range: Range, kind: Kind) {
 
 /// Puts a value into boot memory, for good.
 fn keep<T>(memory: &mut BootMemory, value: T) -> &'static T {
-    let place = memory.take(size_of::<T>() as u64, align_of::<T>() as u64).expect("boot memory holds the facts");
+    let place =
+        memory.take(size_of::<T>() as u64, align_of::<T>() as u64).expect("boot memory holds the facts");
     // SAFETY: the memory was just taken, with this size and alignment, and is nobody else's.
     unsafe {
         place.cast::<T>().write(value);

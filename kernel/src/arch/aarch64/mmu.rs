@@ -101,7 +101,8 @@ fn counters(user: bool) {
     if matches!(features >> 8 & 15, 0 | 15) {
         return;
     }
-    let (access, control, enabled) = if user { (0b1100u64, 0b100_0111u64, 1u64 << 31 | 1) } else { (0, 0, 0) };
+    let (access, control, enabled) =
+        if user { (0b1100u64, 0b100_0111u64, 1u64 << 31 | 1) } else { (0, 0, 0) };
     // SAFETY: a PMUv3 exists. PMUSERENR: CR and ER; PMCR: E, P, C, LC; the type of counter 0: INST_RETIRED, not at EL0.
     unsafe {
         asm!(
