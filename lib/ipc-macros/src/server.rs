@@ -3,6 +3,7 @@
 use crate::parse::{Interface, Method, Style};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
+use syn::Ident;
 
 pub(crate) fn generate(interface: &Interface) -> TokenStream {
     let server_trait = server_trait(interface);
@@ -135,9 +136,15 @@ fn service(interface: &Interface) -> TokenStream {
     }
 }
 
+/// Names for decoded arguments that cannot clash with those of the code around them.
+fn positions(method: &Method) -> Vec<Ident> {
+    (0..method.arguments.len()).map(|index| format_ident!("argument_{index}")).collect()
+}
+
 fn serve_arm(index: usize, method: &Method) -> TokenStream {
     let index = index as u8;
-    let (name, names, tuple, result) = (&method.name, method.names(), method.owned_tuple(), &method.result);
+    let (name, names, tuple, result) =
+        (&method.name, positions(method), method.owned_tuple(), &method.result);
     let names = quote! { #(#names),* };
     let comma = if method.arguments.is_empty() {
         quote! {}
@@ -172,7 +179,8 @@ fn run_arm(index: usize, method: &Method) -> Option<TokenStream> {
         return None;
     }
     let index = index as u8;
-    let (name, names, tuple, result) = (&method.name, method.names(), method.owned_tuple(), &method.result);
+    let (name, names, tuple, result) =
+        (&method.name, positions(method), method.owned_tuple(), &method.result);
     let names = quote! { #(#names),* };
     let comma = if method.arguments.is_empty() {
         quote! {}

@@ -1,0 +1,47 @@
+//! The memory service: RAM by capability.
+
+use crate::error::errors;
+use alloc::vec::Vec;
+use ipc::{Capability, Wire};
+
+errors! {
+    /// Why the memory service refused.
+    MemoryError {
+        /// Zero bytes, or not a multiple of the page (4 KiB).
+        BadSize => "the size is 0 or not a multiple of 4096 bytes",
+        /// Not a power of two, or less than a page.
+        BadAlignment => "the alignment is not a power of two of at least 4096 bytes",
+        /// No free range of that size and alignment is left on this core.
+        OutOfMemory => "not enough free memory",
+        /// The domain has as much as it may have.
+        OverQuota => "the memory quota of this domain is used up",
+        /// The server ran out of something of its own (capability slots).
+        Exhausted => "the memory service is out of resources",
+    }
+}
+
+/// The memory of one core.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Wire)]
+pub struct CoreMemory {
+    /// The core.
+    pub core: u32,
+    /// RAM that the core's memory service started with, in KiB.
+    pub total_kib: u64,
+    /// Of it, handed out at present, in KiB.
+    pub used_kib: u64,
+    /// Of it, free, in KiB.
+    pub free_kib: u64,
+}
+
+/// Serves the RAM of a core.
+///
+/// There is no call to free: memory comes back when the last capability over it is gone.
+#[ipc::interface(limit = 4096)]
+pub trait Memory {
+    /// `bytes` of zeroed RAM (a multiple of 4096) at an address that is a multiple of `align` (a power of two,
+    /// at least 4096), as one `Ram` capability. Frees itself with the last capability over it.
+    async fn allocate(&self, bytes: u64, align: u64) -> Result<Capability, MemoryError>;
+
+    /// What there is and what is used, a core an entry.
+    fn status(&self) -> Result<Vec<CoreMemory>, MemoryError>;
+}

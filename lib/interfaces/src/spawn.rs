@@ -1,0 +1,140 @@
+//! Processes.
+
+use crate::error::errors;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use ipc::Wire;
+
+/// The service's name.
+pub const SPAWN: &str = "spawn";
+
+/// Names a process; never used twice while the system runs.
+pub type Pid = u64;
+
+errors! {
+    /// Why the spawn service refused.
+    SpawnError {
+        /// No program of this name.
+        NotFound => "command not found",
+        /// The file is no program for this machine.
+        BadProgram => "not a program that can run here",
+        /// No process has this number.
+        NoProcess => "no such process",
+        /// Arguments and environment together are too long.
+        ArgumentsTooLong => "the arguments and the environment are too long",
+        /// Not enough memory for the program.
+        OutOfMemory => "not enough memory",
+        /// The process is part of the system and cannot be ended.
+        NotAllowed => "this process cannot be ended",
+        /// The server ran out of something of its own (capability slots).
+        Exhausted => "the spawn service is out of resources",
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Wire)]
+pub enum ExitStatus {
+    /// It returned from `main` or called exit, with this code.
+    Exited {
+        /// 0: all went well.
+        code: i32,
+    },
+    /// It did what it may not do.
+    Faulted {
+        /// The address that was accessed.
+        address: u64,
+        /// Where the program was.
+        pc: u64,
+    },
+    /// Somebody ended it.
+    Killed,
+}
+
+impl ExitStatus {
+    /// What a shell calls it: the code, 139 after a fault, 137 when killed.
+    pub const fn code(self) -> i32 {
+        match self {
+            ExitStatus::Exited { code } => code,
+            ExitStatus::Faulted { .. } => 139,
+            ExitStatus::Killed => 137,
+        }
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExitStatus::Exited { code } => write!(f, "exited with {code}"),
+            ExitStatus::Faulted { address, pc } => {
+                write!(f, "faulted: address {address:#x}, at {pc:#x}")
+            }
+            ExitStatus::Killed => f.write_str("killed"),
+        }
+    }
+}
+
+/// What a process is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Wire)]
+pub enum ProcessState {
+    /// Being made.
+    Starting,
+    /// Running, or ready to run.
+    Ready,
+    /// Waiting for a message, an interrupt or a time.
+    Waiting,
+    /// Ended; somebody has yet to ask how.
+    Ended,
+}
+
+impl fmt::Display for ProcessState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            ProcessState::Starting => "starting",
+            ProcessState::Ready => "ready",
+            ProcessState::Waiting => "waiting",
+            ProcessState::Ended => "ended",
+        })
+    }
+}
+
+/// A process, at the moment of the question.
+#[derive(Clone, PartialEq, Eq, Debug, Wire)]
+pub struct ProcessInfo {
+    /// Its number.
+    pub pid: Pid,
+    /// Where it runs.
+    pub core: u32,
+    /// What it is doing.
+    pub state: ProcessState,
+    /// Memory that was made for it, in KiB.
+    pub memory_kib: u64,
+    /// The program.
+    pub name: String,
+}
+
+/// Starts, watches and ends processes.
+#[ipc::interface(limit = 262_144)]
+pub trait Spawn {
+    /// Starts a program by its path or the name of a boot module. `arguments` are those after the
+    /// program's own name; `environment` are `NAME=value`.
+    async fn spawn(
+        &self,
+        program: &str,
+        arguments: &[String],
+        environment: &[String],
+    ) -> Result<Pid, SpawnError>;
+
+    /// Answered when the process has ended; any number of callers may wait, also afterwards.
+    #[deferred]
+    fn wait(&self, pid: Pid) -> Result<ExitStatus, SpawnError>;
+
+    /// All processes, by number: one consistent snapshot.
+    fn list(&self) -> Result<Vec<ProcessInfo>, SpawnError>;
+
+    /// Whether there is a program of this path or name.
+    async fn exists(&self, program: &str) -> Result<bool, SpawnError>;
+
+    /// Ends a process. Answered when it runs no more.
+    async fn kill(&self, pid: Pid) -> Result<(), SpawnError>;
+}

@@ -1,0 +1,61 @@
+//! The system as a whole: its log, facts about it, and its power.
+
+use crate::error::errors;
+use alloc::string::String;
+use alloc::vec::Vec;
+use ipc::Wire;
+
+/// The service's name.
+pub const SYSTEM: &str = "system";
+
+errors! {
+    /// Why the system service refused.
+    SystemError {
+        /// Not a domain that may do that.
+        NotAllowed => "this domain may not do that",
+        /// The platform cannot do it.
+        NotSupported => "this platform cannot do that",
+    }
+}
+
+/// A part of the kernel's log.
+#[derive(Clone, PartialEq, Eq, Debug, Wire)]
+pub struct LogPart {
+    /// Where to read on.
+    pub next: u64,
+    /// The bytes from the position that was asked for, or from the oldest that are kept. Empty at the end.
+    pub bytes: Vec<u8>,
+}
+
+/// Facts that do not change while the system runs.
+#[derive(Clone, PartialEq, Eq, Debug, Wire)]
+pub struct SystemInfo {
+    /// Cores that run.
+    pub cores: u32,
+    /// Cores that the machine has.
+    pub cores_present: u32,
+    /// RAM of the machine, in MiB.
+    pub memory_mib: u64,
+    /// The board, as `virt`.
+    pub platform: String,
+    /// The version, as `0.1.0 (abcdef0)`.
+    pub version: String,
+    /// Counter ticks a second.
+    pub ticks_per_second: u64,
+}
+
+/// Served by init, which alone holds the `Kernel` capability.
+#[ipc::interface(limit = 65536)]
+pub trait System {
+    /// The log from `position` on (0: the oldest), as much as one answer takes.
+    fn log(&self, position: u64) -> Result<LogPart, SystemError>;
+
+    /// Facts about the machine and the system.
+    fn info(&self) -> Result<SystemInfo, SystemError>;
+
+    /// Switches the machine off, with an exit status for whoever runs it. Answers only when refused.
+    fn power_off(&self, status: u8) -> Result<(), SystemError>;
+
+    /// Starts the machine anew. Answers only when refused.
+    fn restart(&self) -> Result<(), SystemError>;
+}
