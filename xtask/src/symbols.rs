@@ -90,11 +90,11 @@ fn plain_name(name: &str) -> &str {
     }
 }
 
-/// The last three parts of a path: enough to find a file in this tree or in a crate.
-fn short(path: &str) -> String {
-    let parts: Vec<_> = path.rsplit('/').take(4).collect();
-    let keep = parts.iter().rev().skip(usize::from(parts.len() == 4)).copied();
-    keep.collect::<Vec<_>>().join("/")
+/// A path from its crate's folder on: enough to find the file in this tree or among its dependencies.
+fn short(path: &str) -> &str {
+    let source = path.rfind("/src/").unwrap_or(0);
+    let parent = path[..source].rfind('/').map_or(0, |slash| slash + 1);
+    &path[parent..]
 }
 
 #[cfg(test)]
@@ -102,9 +102,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_keep_their_last_three_parts() {
-        assert_eq!(short("/home/x/bd/kernel/src/boot.rs"), "kernel/src/boot.rs");
-        assert_eq!(short("src/boot.rs"), "src/boot.rs");
+    fn paths_begin_with_their_crate() {
+        assert_eq!(short("/home/x/bd/kernel/src/arch/boot.rs"), "kernel/src/arch/boot.rs");
+        assert_eq!(short("/src/bd/core/caps/src/lib.rs"), "caps/src/lib.rs");
+        assert_eq!(short("boot.rs"), "boot.rs");
     }
 
     #[test]
