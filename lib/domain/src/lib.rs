@@ -1,0 +1,41 @@
+//! Builds a new domain from an executable: its capability space, its address space, its dispatcher.
+//!
+//! ```text
+//!   Image ──► Plan ──────► how much Ram ──► build ──► Child ──► give, start
+//!            (pure: what           ▲          │
+//!             lies where)     one Ram         └─ any failure: everything is undone
+//! ```
+//!
+//! All objects of a domain are made of **one** Ram capability, so that one revoke brings all of it back ([`Child::dismantle`]),
+//! however the domain ended and wherever it copied its capabilities to.
+//!
+//! ```text
+//!   Ram: | L1CNode | task CNode | page CNode | VNodes | Dispatcher | frame | start | image | stack | early Ram |
+//!                                                                  └───── body: one Frame ─────┘
+//! ```
+//!
+//! The builder hangs the two CNodes of the child into its own root CNode while it works ([`Bench`]), so that it makes every
+//! capability right where the child will find it ([`abi::layout`]) and nothing has to be moved.
+//!
+//! Rights: a segment is mapped with its own rights, never writable and executable. The child gets no capability that could
+//! map its image otherwise: what holds the memory of its image has no rights at all.
+//!
+//! What is not here: reading the executable (`loader`), getting Ram, choosing names and numbers.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+mod arch;
+mod build;
+mod fill;
+mod host;
+mod plan;
+mod start;
+
+#[cfg(test)]
+mod tests;
+
+pub use build::{Bench, BuildError, Child, ChildSlots, Spec, build};
+pub use host::{Host, Place, System};
+pub use plan::{DISPATCHER_SIZE, MAX_TABLES, Plan, PlanError};
+pub use start::{MAX_START_BYTES, StartBlock, StartError};
