@@ -19,13 +19,13 @@ fn main() {
 
 /// The short hash of HEAD, watched so that a new commit shows; `None` outside a git repository.
 fn commit_of_work_tree() -> Option<String> {
-    let head = git(&["rev-parse", "--git-path", "HEAD"])?;
-    println!("cargo::rerun-if-changed={head}");
-    if let Some(branch) = git(&["symbolic-ref", "--quiet", "HEAD"])
-        && let Some(path) = git(&["rev-parse", "--git-path", &branch])
-        && Path::new(&path).exists()
-    {
-        println!("cargo::rerun-if-changed={path}");
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    // A branch that has been packed has no file of its own until the next commit, which the log shows.
+    for name in ["HEAD", "logs/HEAD"].into_iter().chain(branch.as_deref()) {
+        let path = git(&["rev-parse", "--git-path", name])?;
+        if Path::new(&path).exists() {
+            println!("cargo::rerun-if-changed={path}");
+        }
     }
     git(&["rev-parse", "--short=12", "HEAD"])
 }

@@ -3,4 +3,4 @@
 pub use qemu_virt::{NAME, TIMER_INTERRUPT, facts};
 
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
-pub use qemu_virt::{Board, CpuInterface, console::Console, mmio::Mmio};
+pub use qemu_virt::{Board, CpuInterface, Power, console::Console, mmio::Mmio};

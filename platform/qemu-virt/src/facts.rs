@@ -59,11 +59,9 @@ pub enum Conduit {
     Smc,
 }
 
-/// Why a device tree does not do.
+/// What a machine lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FactsError {
-    /// No device tree.
-    NotATree,
     /// It names no RAM.
     NoRam,
     /// It names no GICv3.
@@ -76,7 +74,6 @@ impl FactsError {
     /// What was wrong and what was expected.
     pub const fn message(self) -> &'static str {
         match self {
-            Self::NotATree => "no device tree at the address in x0",
             Self::NoRam => "the device tree names no RAM",
             Self::NoInterruptController => "the device tree names no GICv3 (use -M virt,gic-version=3)",
             Self::NoConsole => "the device tree names no PL011",
@@ -112,27 +109,33 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads the device tree in `bytes`; nothing of it is referred to afterwards.
-    pub fn parse(bytes: &[u8]) -> Result<Self, FactsError> {
-        let tree = Tree::new(bytes).ok_or(FactsError::NotATree)?;
+    /// Reads the device tree in `bytes`; nothing of it is referred to afterwards. `None`: it is none. What the machine
+    /// lacks, [`Facts::check`] tells: by then there may be a console to say so.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let tree = Tree::new(bytes)?;
         let mut facts = Self::empty();
-        facts.tree_size = total_size(bytes).unwrap_or(0) as u64;
+        facts.tree_size = total_size(bytes)? as u64;
         for (base, size) in tree.reservations() {
             facts.reserved.push(Range { base, size });
         }
         for node in tree.nodes() {
             facts.take_node(&node);
         }
-        if facts.ram.as_slice().is_empty() {
-            return Err(FactsError::NoRam);
-        }
-        if facts.distributor.size == 0 || facts.redistributors.size == 0 {
-            return Err(FactsError::NoInterruptController);
-        }
-        if facts.console.size == 0 {
+        Some(facts)
+    }
+
+    /// Whether there is what the kernel cannot do without.
+    pub fn check(&self) -> Result<(), FactsError> {
+        if self.console.size == 0 {
             return Err(FactsError::NoConsole);
         }
-        Ok(facts)
+        if self.ram.as_slice().is_empty() {
+            return Err(FactsError::NoRam);
+        }
+        if self.distributor.size == 0 || self.redistributors.size == 0 {
+            return Err(FactsError::NoInterruptController);
+        }
+        Ok(())
     }
 
     /// The kernel's command line (`-append`), cut at [`MAX_COMMAND_LINE`] bytes; empty if it is not UTF-8.

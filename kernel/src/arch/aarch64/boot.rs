@@ -3,8 +3,8 @@
 use core::arch::{asm, global_asm};
 
 use super::{mmu, record};
-use crate::board::Board;
-use crate::board::facts::{Facts, FactsError, Range};
+use crate::board::facts::{Facts, Range};
+use crate::board::{Board, Power};
 use crate::boot_facts::{BootFacts, BootMemory, Ranges, remove};
 use crate::boot_map::{DEVICE_BASE, DIRECT_BASE, KERNEL_BASE, Kind};
 
@@ -33,20 +33,12 @@ unsafe extern "C" {
 extern "C" fn boot_in_high_half(tree: u64, image: u64) -> ! {
     // SAFETY: this is the one call.
     let mut windows = unsafe { mmu::Windows::new(image) };
-    let machine = match read_tree(&mut windows, tree) {
-        Ok(found) => found,
-        Err(error) => panic!("{}", error.message()),
-    };
+    let machine = read_tree(&mut windows, tree).expect("a device tree at the address in x0");
     let image_end = &raw const BOOT_END as u64;
     let kernel = Range { base: image, size: image_end - KERNEL_BASE };
     mmu::settle(image, machine.command_line().split_ascii_whitespace().any(|word| word == "pmu=user"));
     open_device_window(&mut windows, &machine);
-    // SAFETY: the device window stands and stays.
-    let board = unsafe { Board::start(&machine, DEVICE_BASE) };
-    let Some(board) = board else { panic!("the GIC has no redistributor for this core") };
-    board.console.enable();
-    // SAFETY: once, and before anything reads it.
-    unsafe { record::write(image, board) };
+    start_board(&machine, image);
     windows.seal_record();
     open_direct_window(&mut windows, &machine, kernel);
     let start = &raw mut BOOT_MEMORY as u64;
@@ -57,13 +49,30 @@ extern "C" fn boot_in_high_half(tree: u64, image: u64) -> ! {
 }
 
 /// Reads the device tree: what the machine is.
-fn read_tree(windows: &mut mmu::Windows, tree: u64) -> Result<Facts, FactsError> {
+fn read_tree(windows: &mut mmu::Windows, tree: u64) -> Option<Facts> {
     let address = windows.show_tree(tree) as *const u8;
     // SAFETY: 2 MiB from `address` on are mapped, read-only, and nobody writes there while this runs.
     let bytes = unsafe { core::slice::from_raw_parts(address, MAX_TREE as usize) };
     let facts = Facts::parse(bytes);
     windows.hide_tree();
     facts
+}
+
+/// Starts the board; from here on a panic is heard.
+fn start_board(machine: &Facts, image: u64) {
+    if machine.console.size != 0 {
+        // SAFETY: the device window stands and stays; nobody has looked at the record yet.
+        unsafe { record::begin(image, Board::console(machine, DEVICE_BASE), Power::new(machine.conduit)) };
+    }
+    if let Err(lack) = machine.check() {
+        panic!("{}", lack.message());
+    }
+    // SAFETY: as above.
+    let board = unsafe { Board::start(machine, DEVICE_BASE) };
+    let Some(board) = board else { panic!("the GIC has no redistributor for this core") };
+    board.console.enable();
+    // SAFETY: once, and the kernel proper does not run yet.
+    unsafe { record::complete(board) };
 }
 
 /// Maps the registers that the kernel drives itself.

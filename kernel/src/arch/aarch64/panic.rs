@@ -10,7 +10,7 @@ use core::panic::PanicInfo;
 
 use super::record::{CoreRecord, record};
 use super::vectors::Frame;
-use crate::board::Board;
+use crate::board::{Board, Console, Mmio};
 use crate::boot_facts::BootFacts;
 
 const BEGIN: &str = "\n[barreldish: panic]\n";
@@ -94,26 +94,29 @@ fn overflow(depth: u64) -> u64 {
 
 fn report(print: impl FnOnce(&mut dyn Write)) -> ! {
     set_depth(1);
-    let Some(CoreRecord { board, .. }) = record() else { sleep() };
-    let mut out = board.console;
+    let Some(CoreRecord { console, power, .. }) = record() else { sleep() };
+    let mut out = *console;
     out.enable();
     let _ = out.write_str(BEGIN);
     print(&mut out);
     let _ = out.write_str(END);
-    trailer(board, EXIT_STATUS);
-    board.power.off()
+    end_line(out, EXIT_STATUS);
+    power.off()
 }
 
 fn give_up() -> ! {
     set_depth(2);
-    let Some(CoreRecord { board, .. }) = record() else { sleep() };
-    trailer(board, EXIT_STATUS);
-    board.power.off()
+    let Some(CoreRecord { console, power, .. }) = record() else { sleep() };
+    end_line(*console, EXIT_STATUS);
+    power.off()
 }
 
 /// The line that tells a tool on the host how the system ended, on a line of its own, and waits until it is out.
 pub fn trailer(board: &Board, status: u64) {
-    let mut out = board.console;
+    end_line(board.console, status);
+}
+
+fn end_line(mut out: Console<Mmio>, status: u64) {
     out.enable();
     let _ = writeln!(out, "\n[barreldish: exit status {status}]");
     out.flush();

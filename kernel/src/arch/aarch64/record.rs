@@ -3,18 +3,24 @@
 //! It lies in a page of the core's own boot pages, is written once before anything reads it, and is mapped read-only
 //! from then on: a constant of the core, not a mutable static (K1).
 
-use crate::board::Board;
+use core::mem::MaybeUninit;
+
+use crate::board::{Board, Console, Mmio, Power};
 use crate::boot_map::KERNEL_BASE;
 
 /// The constants of a core.
 #[repr(C)]
 pub struct CoreRecord {
-    /// [`MAGIC`] once the record is complete; boot clears it first.
+    /// [`MAGIC`] once there is a record; boot clears it first.
     magic: u64,
     /// Physical address of the image.
-    pub image: u64,
-    /// The machine as this core drives it.
-    pub board: Board,
+    image: u64,
+    /// Where panics are reported.
+    pub console: Console<Mmio>,
+    /// How the machine is switched off.
+    pub power: Power,
+    /// The machine as this core drives it; written last.
+    board: MaybeUninit<Board>,
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"bdrecord");
@@ -26,27 +32,39 @@ unsafe extern "C" {
     static mut CORE_RECORD: [u8; 4096];
 }
 
-/// Writes the record.
+/// Begins the record with what a panic needs.
 ///
 /// # Safety
 /// Once, at boot, before anything else of this module is called and while the page is mapped writable.
-pub(super) unsafe fn write(image: u64, board: Board) {
+pub(super) unsafe fn begin(image: u64, console: Console<Mmio>, power: Power) {
+    let record = CoreRecord { magic: MAGIC, image, console, power, board: MaybeUninit::uninit() };
     // SAFETY: the link script gives the record a page of its own; the caller says that nobody else looks yet.
-    unsafe { (&raw mut CORE_RECORD).cast::<CoreRecord>().write(CoreRecord { magic: MAGIC, image, board }) };
+    unsafe { (&raw mut CORE_RECORD).cast::<CoreRecord>().write(record) };
+}
+
+/// Completes the record.
+///
+/// # Safety
+/// Once, at boot, after [`begin`], before [`board`] is called and while the page is mapped writable.
+pub(super) unsafe fn complete(board: Board) {
+    let record = (&raw mut CORE_RECORD).cast::<CoreRecord>();
+    // SAFETY: as `begin`.
+    unsafe { (&raw mut (*record).board).write(MaybeUninit::new(board)) };
 }
 
 /// The record, unless boot has not come that far.
 pub fn record() -> Option<&'static CoreRecord> {
     let record = (&raw const CORE_RECORD).cast::<CoreRecord>();
-    // SAFETY: the page is mapped; its first word is 0 until the record is complete and does not change after that.
+    // SAFETY: the page is mapped; its first word is 0 until the record is there; but for `board`, nothing
+    // in it changes after that.
     unsafe { ((&raw const (*record).magic).read_volatile() == MAGIC).then(|| &*record) }
 }
 
 /// The machine as this core drives it.
 #[inline(always)]
 pub fn board() -> &'static Board {
-    // SAFETY: boot writes the record before it calls the kernel, whose code is the only caller.
-    unsafe { &(*(&raw const CORE_RECORD).cast::<CoreRecord>()).board }
+    // SAFETY: boot completes the record before it calls the kernel, whose code is the only caller.
+    unsafe { (*(&raw const CORE_RECORD).cast::<CoreRecord>()).board.assume_init_ref() }
 }
 
 /// Physical address of something in the kernel's window (image, stack, boot memory).

@@ -79,8 +79,6 @@ at_el1:
         mov     x0, x23
         add     x1, x23, #(3 * 4096)
         bl      clear
-        adrp    x0, __core_record
-        str     xzr, [x0]               // no record yet
 
         // Kernel window: root[511] -> level 1 [510] -> level 2 [0] -> level 3.
         add     x0, x22, #4096
@@ -160,6 +158,8 @@ high:
         mov     sp, x0
         adr     x0, vectors
         msr     vbar_el1, x0
+        adrp    x0, __core_record
+        str     xzr, [x0]               // no record yet
         msr     tpidr_el1, xzr          // no Core yet
         msr     tpidrro_el0, xzr        // not panicking
         mov     x29, xzr
