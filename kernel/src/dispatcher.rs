@@ -74,6 +74,8 @@ pub struct Dispatcher {
     pub next: Option<DispatcherRef>,
     /// The one before in the run queue.
     pub previous: Option<DispatcherRef>,
+    /// An event was posted since the dispatcher last waited.
+    pub posted: bool,
     /// How it goes on.
     pub entry: Entry,
     /// Ticks of a slice that its runtime asked for; 0: none.
@@ -119,34 +121,34 @@ impl Dispatcher {
     }
 }
 
-/// Names a dispatcher: its physical address in units of 64 bytes, as slots are named, never 0.
+/// Names a dispatcher by its physical address, never 0.
 ///
 /// Made only from a Dispatcher capability or read from the kernel's own links, which `end` cuts before
 /// the object's memory can become something else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
-pub struct DispatcherRef(core::num::NonZeroU32);
+pub struct DispatcherRef(core::num::NonZeroU64);
 
 impl DispatcherRef {
     /// The dispatcher at this physical address; `None` for 0.
-    #[inline]
+    #[inline(always)]
     pub fn at(base: u64) -> Option<DispatcherRef> {
-        core::num::NonZeroU32::new((base >> 6) as u32).map(DispatcherRef)
+        core::num::NonZeroU64::new(base).map(DispatcherRef)
     }
     /// Its physical address.
-    #[inline]
+    #[inline(always)]
     pub fn base(self) -> u64 {
-        u64::from(self.0.get()) << 6
+        self.0.get()
     }
-    /// As the number that the timer tree uses.
+    /// As the number that the timer tree uses: units of 64 bytes, as slots are named.
     #[inline]
     pub fn number(self) -> u32 {
-        self.0.get()
+        (self.base() >> 6) as u32
     }
     /// From the number that the timer tree uses.
     #[inline]
     pub fn from_number(number: u32) -> Option<DispatcherRef> {
-        core::num::NonZeroU32::new(number).map(DispatcherRef)
+        DispatcherRef::at(u64::from(number) << 6)
     }
 }
 
@@ -172,8 +174,8 @@ pub struct Event {
     pub mask: u16,
     /// [`EventKind`].
     kind: u8,
-    /// A sender met the ring full.
-    pub sender_blocked: bool,
+    /// `BLOCKED`, `GONE`.
+    flags: u8,
     /// Packets put in so far, wrapping.
     pub tail: u32,
     /// Capability address of the landing slot; 0: none.
@@ -184,11 +186,12 @@ pub struct Event {
     pub peer_index: u32,
     /// For a notification: the interrupt bound to it; 0: none.
     pub interrupt: u32,
-    /// The connected endpoint is gone.
-    pub peer_gone: bool,
-    /// Keeps the size.
-    reserved: [u8; 3],
 }
+
+/// A sender met the ring full.
+const BLOCKED: u8 = 1;
+/// The connected endpoint is gone.
+const GONE: u8 = 2;
 
 impl Event {
     /// What it is used for.
@@ -209,13 +212,30 @@ impl Event {
         ring: 0,
         mask: 0,
         kind: 0,
-        sender_blocked: false,
+        flags: 0,
         tail: 0,
         landing: 0,
         peer: None,
         peer_index: 0,
         interrupt: 0,
-        peer_gone: false,
-        reserved: [0; 3],
     };
+    /// Notes that a sender met the ring full.
+    pub fn set_sender_blocked(&mut self) {
+        self.flags |= BLOCKED;
+    }
+    /// Whether a sender met the ring full since this was last asked.
+    pub fn take_sender_blocked(&mut self) -> bool {
+        let was = self.flags & BLOCKED != 0;
+        self.flags &= !BLOCKED;
+        was
+    }
+    /// Notes that the connected endpoint is gone.
+    pub fn set_peer_gone(&mut self) {
+        self.peer = None;
+        self.flags |= GONE;
+    }
+    /// Whether the connected endpoint is gone.
+    pub fn is_peer_gone(&self) -> bool {
+        self.flags & GONE != 0
+    }
 }

@@ -11,7 +11,9 @@ use crate::schedule;
 pub fn post(m: &mut Machine, d: DispatcherRef, index: u32) {
     let Some(frame) = m.frame(d) else { return };
     frame.set_ready(index);
-    if m.dispatcher(d).state() == State::Waiting {
+    let state = m.dispatcher_mut(d);
+    state.posted = true;
+    if state.state() == State::Waiting {
         schedule::wake(m, d, Entry::Run(false));
     }
 }
@@ -32,7 +34,7 @@ pub fn connect(m: &mut Machine, a: (DispatcherRef, u32), b: (DispatcherRef, u32)
             return Err(ErrorKind::PeerGone);
         }
         let event = m.event(d, index);
-        if event.peer.is_some() || event.peer_gone {
+        if event.peer.is_some() || event.is_peer_gone() {
             return Err(ErrorKind::Connected);
         }
     }
@@ -49,7 +51,7 @@ pub fn connect(m: &mut Machine, a: (DispatcherRef, u32), b: (DispatcherRef, u32)
 /// A receiver has taken packets out of its ring: wakes the connected sender if it met the ring full.
 pub fn drained(m: &mut Machine, d: DispatcherRef, index: u32) {
     let event = m.event_mut(d, index);
-    if core::mem::take(&mut event.sender_blocked)
+    if event.take_sender_blocked()
         && let Some(peer) = event.peer
     {
         let peer_index = event.peer_index;
@@ -70,9 +72,7 @@ pub fn release(m: &mut Machine, d: DispatcherRef, index: u32) {
 /// Tells the endpoint that was connected to `event` that it is alone now.
 fn cut(m: &mut Machine, event: &Event) {
     if let Some(peer) = event.peer {
-        let other = m.event_mut(peer, event.peer_index);
-        other.peer = None;
-        other.peer_gone = true;
+        m.event_mut(peer, event.peer_index).set_peer_gone();
         tell(m, peer, event.peer_index, RING_PEER_GONE);
     }
 }

@@ -7,11 +7,11 @@
 
 use abi::frame::{RING_SENDER_BLOCKED, State};
 use abi::packet::{HEADER_CAPABILITY, Packet};
-use abi::{CapType, Error, ErrorKind, Rights};
-use caps::{Machine as _, Slot};
+use abi::{CapAddr, CapType, Error, ErrorKind, Rights};
+use caps::{CNode, Db, Machine as _, Slot};
 
 use crate::cpu::Core;
-use crate::dispatcher::{DispatcherRef, Entry, EventKind};
+use crate::dispatcher::{DispatcherRef, Entry, EventKind, slot};
 use crate::events;
 use crate::machine::Machine;
 use crate::schedule;
@@ -32,35 +32,39 @@ pub fn sendable(slot: &Slot) -> Result<(DispatcherRef, u32), ErrorKind> {
 
 /// The direct way of `SendWait`, if it is open: the receiver is current afterwards, its address space installed,
 /// and the caller has to enter it by an upcall `Message`. `None`: nothing has happened, take [`send_wait`].
-#[inline]
+///
+/// Every instruction here is one of every call and reply of the system.
+#[inline(always)]
 pub fn send_wait_direct(core: &mut Core, endpoint: u64, deadline: u64, cap: u64) -> Option<(DispatcherRef, u32)> {
     if cap != 0 || deadline != u64::MAX {
         return None;
     }
-    let slot = syscall::lookup(core, endpoint).ok()?;
     let m = &mut core.machine;
-    let (receiver, index) = sendable(m.slot(slot)).ok()?;
     let sender = m.current?;
+    let cspace = CNode::of(&m.dispatcher(sender).slots[slot::CSPACE])?;
+    let target = m.slot(Db::slot_at(m, cspace, CapAddr(endpoint)).ok()?);
+    let (receiver, index) = sendable(target).ok()?;
     let state = m.dispatcher(receiver);
-    if state.state() != State::Waiting || state.has_deadline {
+    // An event that came since the sender last waited would be overlooked.
+    if state.state() != State::Waiting || state.has_deadline || m.dispatcher(sender).posted {
         return None;
     }
     let event = m.event(receiver, index);
     let (ring, tail) = (event.ring, event.tail);
     let frame = m.frame(receiver)?;
-    if ring == 0 || frame.ring_head(ring) != tail || m.frame(sender)?.any_ready() {
+    if ring == 0 || frame.ring_head(ring) != tail {
         return None;
     }
     let (root, asid) = m.address_space(receiver)?;
+    frame.set_disabled(true);
     schedule::account(m);
+    let state = m.dispatcher_mut(sender);
+    state.set_state(State::Waiting);
+    state.entry = Entry::Run(false);
     m.dispatcher_mut(receiver).set_state(State::Ready);
-    m.dispatcher_mut(receiver).entry = Entry::Interrupted;
-    m.dispatcher_mut(sender).set_state(State::Waiting);
-    m.dispatcher_mut(sender).entry = Entry::Run(false);
     m.current = Some(receiver);
     m.switches += 1;
-    frame.set_disabled(true);
-    m.hardware.enter_address_space(root, asid);
+    m.hardware.switch_address_space(root, asid);
     Some((receiver, index))
 }
 
@@ -92,7 +96,7 @@ fn place_in_ring(m: &mut Machine, d: DispatcherRef, index: u32) -> Result<u32, E
     let mask = u32::from(event.mask);
     // The head is the receiver's word for it: a wrong one can only make its own ring look full or overwrite its own packets.
     if event.tail.wrapping_sub(frame.ring_head(event.ring)) > mask {
-        event.sender_blocked = true;
+        event.set_sender_blocked();
         frame.set_ring_flags(event.ring, RING_SENDER_BLOCKED);
         return Err(ErrorKind::Full.into());
     }
@@ -135,7 +139,8 @@ fn wait_or_upcall(core: &mut Core, deadline: u64) -> Reply {
     let m = &mut core.machine;
     let Some(d) = m.current else { return Reply::Switch };
     if m.frame(d).is_some_and(|frame| frame.any_ready()) {
-        m.dispatcher_mut(d).entry = Entry::Run(false);
+        let state = m.dispatcher_mut(d);
+        (state.entry, state.posted) = (Entry::Run(false), false);
     } else {
         schedule::wait(m, deadline);
     }

@@ -113,6 +113,7 @@ pub fn wait(m: &mut Machine, deadline: u64) {
     let Some(d) = m.current.take() else { return };
     let state = m.dispatcher_mut(d);
     state.set_state(State::Waiting);
+    state.posted = false;
     state.entry = Entry::Run(false);
     if deadline != u64::MAX {
         state.deadline = deadline;

@@ -54,6 +54,12 @@ impl Hardware {
         }
     }
 
+    /// Installs an address space that is probably another one than the installed one.
+    #[inline(always)]
+    pub fn switch_address_space(&mut self, root: u64, asid: u16) {
+        self.set_root(root | u64::from(asid) << 48);
+    }
+
     /// Installs the empty address space.
     pub fn leave_address_space(&mut self) {
         self.set_root(self.no_root);

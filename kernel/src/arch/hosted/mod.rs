@@ -87,6 +87,11 @@ impl Hardware {
         self.installed = (root, asid);
     }
 
+    /// As `enter_address_space`.
+    pub fn switch_address_space(&mut self, root: u64, asid: u16) {
+        self.enter_address_space(root, asid);
+    }
+
     /// Installs none.
     pub fn leave_address_space(&mut self) {
         self.installed = (0, 0);
