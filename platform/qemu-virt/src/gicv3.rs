@@ -227,6 +227,7 @@ mod tests {
             // One with virtual LPIs is twice as long.
             (0x2_0008, TYPER_VLPIS),
             (0x2_0008 + 4, 1),
+            (0x4_0008 + 4, 0x100),
             (0x6_0008, TYPER_LAST),
             (0x6_0008 + 4, 0x100),
             (0x8_0008 + 4, 7),
