@@ -318,7 +318,7 @@ fn check_root(root: &Root) -> Result<(), ErrorKind> {
         (_, _) if root.size == 0 => return Err(ErrorKind::BadSize),
         _ => row.object_size(root.size)?.1,
     };
-    if root.base % unit != 0 {
+    if !root.base.is_multiple_of(unit) {
         return Err(ErrorKind::Unaligned);
     }
     let limit = match root.ty {

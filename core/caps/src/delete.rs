@@ -16,15 +16,24 @@ impl Db {
     ///
     /// Errors: `EmptySlot` (and the reaper has nothing to do); `UnitBusy` for a Unit with capabilities.
     pub fn delete<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> Result<Progress, ErrorKind> {
+        self.delete_within(m, slot, BUDGET)
+    }
+
+    /// [`Db::delete`] with another budget, in units of [`crate::cost`].
+    pub fn delete_within<M: Machine>(
+        &mut self,
+        m: &mut M,
+        slot: SlotRef,
+        mut budget: u32,
+    ) -> Result<Progress, ErrorKind> {
         let s = m.slot(slot);
         if s.is_empty() {
-            return if self.zombies == 0 { Err(ErrorKind::EmptySlot) } else { Ok(self.step(m, BUDGET)) };
+            return if self.zombies == 0 { Err(ErrorKind::EmptySlot) } else { Ok(self.step(m, budget)) };
         }
         if s.ty == CapType::Unit && s.held() != 0 {
             return Err(ErrorKind::UnitBusy);
         }
         let zombies = self.zombies;
-        let mut budget = BUDGET;
         while budget >= cost::DELETE {
             budget -= cost::DELETE;
             if self.delete_action(m, slot) {

@@ -25,12 +25,14 @@
 //!
 //! What this is not: the protocol between cores. A capability that is not `excl` is refused with
 //! [`abi::ErrorKind::AskMonitor`] where that matters.
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(test, feature = "fake")), no_std)]
 #![forbid(unsafe_code)]
 
 mod cspace;
 mod db;
 mod delete;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 mod key;
 mod machine;
 mod map;
@@ -43,6 +45,9 @@ mod types;
 mod unit;
 mod unmap;
 mod vnode;
+
+#[cfg(test)]
+mod tests;
 
 pub use cspace::CNode;
 pub use db::{Db, Root};

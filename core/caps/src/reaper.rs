@@ -103,8 +103,9 @@ impl Db {
     /// leaves the tree alone.
     pub(crate) fn victim<M: Machine>(&self, m: &M, representative: SlotRef) -> SlotRef {
         let s = m.slot(representative);
-        let other = m.slot(SlotRef(s.next));
-        let is_copy = other.ty != CapType::Mapping && s.ty != CapType::Mapping && s.ty != CapType::Unit;
-        if is_copy { SlotRef(s.next) } else { representative }
+        let next = SlotRef(s.next);
+        // A Unit's ring is a list of other units; a Mapping's ring is of what it shows.
+        let single = matches!(s.ty, CapType::Unit | CapType::Mapping);
+        if single || m.slot(next).ty == CapType::Mapping { representative } else { next }
     }
 }

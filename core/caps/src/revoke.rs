@@ -17,6 +17,16 @@ impl Db {
     ///
     /// Errors: `EmptySlot`, `InDelete`, `Frozen`; `MissingRight` without REVOKE; `AskMonitor`.
     pub fn revoke<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> Result<Progress, ErrorKind> {
+        self.revoke_within(m, slot, BUDGET)
+    }
+
+    /// [`Db::revoke`] with another budget, in units of [`crate::cost`].
+    pub fn revoke_within<M: Machine>(
+        &mut self,
+        m: &mut M,
+        slot: SlotRef,
+        mut budget: u32,
+    ) -> Result<Progress, ErrorKind> {
         let s = usable(m.slot(slot))?;
         if !s.rights.contains(Rights::REVOKE) {
             return Err(ErrorKind::MissingRight);
@@ -25,7 +35,6 @@ impl Db {
             return Err(ErrorKind::AskMonitor);
         }
         self.lead(m, slot);
-        let mut budget = BUDGET;
         while budget >= cost::DELETE {
             match self.revoke_action(m, slot, budget) {
                 None => return Ok(Progress::Done),
