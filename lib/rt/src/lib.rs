@@ -1,1 +1,71 @@
-//! rt
+//! The runtime under every domain: start, upcalls, event loop, channels, memory, heap, tasks, time, last words.
+//!
+//! ```text
+//!            main, handlers, tasks
+//!   ┌──────────────┬───────────────┬──────────┐
+//!   │ names        │ executor time │ console  │   connect, serve; block_on, spawn, sleep; lines of output
+//!   │ channel      │ notify        │ report   │   ipc's Port; doorbells, interrupts; panics and faults
+//!   ├──────────────┴───────────────┴──────────┤
+//!   │ dispatch: what a parked thread does      │   events ◄── frame: ready bits, rings
+//!   ├──────────────────────────────────────────┤
+//!   │ heap ─► vspace ─► memory ─► slots        │   each grows by the next
+//!   ├──────────────────────────────────────────┤
+//!   │ arch: entry, upcalls, Wait and SendWait  │
+//!   └──────────────────────────────────────────┘
+//! ```
+//!
+//! A domain has one thread, which runs `main`; while it is parked (in a blocking call, [`block_on`], [`run`]) the event
+//! loop runs handlers and tasks on its stack. More threads, and paging on faults, will be put into the same places:
+//! `dispatch` and `vspace`.
+//!
+//! What a builder of domains must set up is told in [`start`]. On a hosted target the crate runs over the model
+//! kernel of `sys::fake`, for tests.
+#![cfg_attr(target_os = "none", no_std)]
+
+extern crate alloc;
+
+mod arch;
+mod cell;
+pub mod channel;
+pub mod console;
+mod dispatch;
+mod error;
+mod events;
+mod executor;
+mod frame;
+mod heap;
+mod local;
+pub mod memory;
+pub mod names;
+mod notify;
+mod owned;
+mod ranges;
+mod report;
+pub mod slots;
+pub mod start;
+pub mod time;
+pub mod vspace;
+
+#[cfg(test)]
+mod tests;
+
+pub use cell::Guarded;
+pub use channel::LmpPort;
+pub use dispatch::{ThreadId, in_handler};
+pub use error::RtError;
+pub use executor::{block_on, run, spawn};
+pub use heap::usage as heap_usage;
+pub use notify::{Irq, Notify};
+pub use owned::OwnedCap;
+pub use report::{FAULT_CODE, PANIC_CODE};
+
+/// Address of the upcall vector of this program: its ELF entry point.
+pub fn upcall_vector() -> u64 {
+    arch::vector()
+}
+
+/// Ends the domain, after what was printed is on its way.
+pub fn exit(code: i32) -> ! {
+    console::flush();
+    sys::exit(code as u32 as u64)
+}

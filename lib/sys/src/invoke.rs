@@ -5,10 +5,10 @@ use abi::syscall::{KernelFact, MAP_FILL};
 use abi::{CapType, Rights, Syscall};
 
 use crate::cap::{
-    Any, Cap, CapKind, Dispatcher, EndPoint, Frame, IrqSource, Kernel, L1CNode, Mappable, Mapping, Notify, Ram,
-    Retypable, Slot, Unit, VNode, VNodeL0,
+    Any, Cap, CapKind, Dispatcher, EndPoint, Frame, IrqSource, Kernel, L1CNode, Mappable, Mapping, Notify,
+    Ram, Retypable, Slot, Unit, VNode, VNodeL0,
 };
-use crate::syscalls::{Answer, Syscalls, repeat};
+use crate::syscalls::{Answer, Arguments, Syscalls, repeat};
 use crate::{Result, native};
 
 /// A call with these arguments from `x0` on, the others 0.
@@ -16,8 +16,8 @@ fn call<const N: usize>(number: Syscall, arguments: [u64; N]) -> Result<Answer> 
     native().call(number, pad(arguments))
 }
 
-fn pad<const N: usize>(arguments: [u64; N]) -> [u64; 8] {
-    let mut all = [0; 8];
+fn pad<const N: usize>(arguments: [u64; N]) -> Arguments {
+    let mut all = [0; 7];
     all[..N].copy_from_slice(&arguments);
     all
 }
@@ -152,12 +152,10 @@ pub struct Configuration {
     pub cspace: Cap<L1CNode>,
     /// Root of its address space.
     pub vspace: Cap<VNodeL0>,
-    /// Memory of its dispatcher frame.
+    /// Memory of its dispatcher frame, all of it.
     pub frame: Cap<Frame>,
     /// Where that frame lies in its address space.
     pub frame_address: u64,
-    /// Bytes of the dispatcher frame.
-    pub frame_size: u64,
     /// Address of its upcall vector: the entry point of a program linked with `rt`.
     pub vector: u64,
     /// Rung when it ends.
@@ -208,7 +206,6 @@ impl Cap<Dispatcher> {
             with.frame_address,
             with.vector,
             ended,
-            with.frame_size,
         ];
         call(Syscall::DispatcherConfigure, arguments).map(drop)
     }

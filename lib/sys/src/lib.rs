@@ -10,7 +10,7 @@
 //! kernel to say; a wrong guess is an [`Error`], never unsafety. Calls that the kernel does in steps (delete,
 //! revoke, resizing, zeroing) are repeated here until they are done.
 //!
-//! What is not here: `SendWait`, `Wait` and `Resume`, which leave the caller's context; those belong to `rt`.
+//! What is not here: `SendWait`, `Wait`, `Yield` and `Resume`, which leave the caller's context; those belong to `rt`.
 #![cfg_attr(target_os = "none", no_std)]
 
 mod arch;
@@ -24,11 +24,12 @@ pub mod fake;
 pub use abi::{CapAddr, CapType, Error, ErrorKind, Rights, Syscall};
 pub use arch::native;
 pub use cap::{
-    Any, Cap, CapKind, DevFrame, Dispatcher, EndPoint, Frame, Id, IrqSource, Kernel, L1CNode, L2CNode, Mappable,
-    Mapping, Notify, PhysAddr, Ram, Retypable, Slot, Unit, VNode, VNodeL0, VNodeL1, VNodeL2, VNodeL3,
+    Any, Cap, CapKind, DevFrame, Dispatcher, EndPoint, Frame, Id, IrqSource, Kernel, L1CNode, L2CNode,
+    Mappable, Mapping, Notify, PhysAddr, Ram, Retypable, Slot, Unit, VNode, VNodeL0, VNodeL1, VNodeL2,
+    VNodeL3,
 };
 pub use invoke::{Configuration, DispatcherInfo, Identity, Log, Window};
-pub use syscalls::{Answer, Syscalls, debug_print, exit, yield_now};
+pub use syscalls::{Answer, Arguments, Syscalls, debug_print, exit};
 
 /// What a system call gives.
 pub type Result<T> = core::result::Result<T, Error>;

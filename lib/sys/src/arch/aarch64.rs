@@ -5,10 +5,10 @@ use core::arch::asm;
 use abi::packet::Packet;
 use abi::{CapAddr, Error, Syscall};
 
-use crate::syscalls::{Answer, Syscalls};
+use crate::syscalls::{Answer, Arguments, Syscalls};
 
 /// The kernel under this program.
-pub struct Svc;
+struct Svc;
 
 /// The kernel under this program.
 #[inline(always)]
@@ -18,8 +18,9 @@ pub const fn native() -> &'static impl Syscalls {
 
 impl Syscalls for Svc {
     #[inline]
-    fn call(&self, number: Syscall, arguments: [u64; 8]) -> Result<Answer, Error> {
-        let [mut x0, mut x1, mut x2, mut x3, mut x4, mut x5, mut x6, mut x7] = arguments;
+    fn call(&self, number: Syscall, arguments: Arguments) -> Result<Answer, Error> {
+        let [mut x0, mut x1, mut x2, mut x3, mut x4, mut x5, mut x6] = arguments;
+        let x7: u64;
         // SAFETY: the kernel writes x0 to x18 only, all of which are named. What a call does to memory (unmapping,
         // say) is a matter of the capability invoked; whoever owns a mapping must not take it from under references.
         unsafe {
@@ -27,7 +28,7 @@ impl Syscalls for Svc {
                 "svc #0",
                 inlateout("x8") number as u64 => _,
                 inlateout("x0") x0, inlateout("x1") x1, inlateout("x2") x2, inlateout("x3") x3,
-                inlateout("x4") x4, inlateout("x5") x5, inlateout("x6") x6, inlateout("x7") x7,
+                inlateout("x4") x4, inlateout("x5") x5, inlateout("x6") x6, lateout("x7") x7,
                 lateout("x9") _, lateout("x10") _, lateout("x11") _, lateout("x12") _, lateout("x13") _,
                 lateout("x14") _, lateout("x15") _, lateout("x16") _, lateout("x17") _, lateout("x18") _,
                 options(nostack),

@@ -14,7 +14,7 @@ pub(super) struct FrameMemory {
 
 impl FrameMemory {
     pub(super) fn new(base: *mut u8, size: u64) -> FrameMemory {
-        assert!(base as usize % 64 == 0, "a dispatcher frame is aligned to a cache line");
+        assert!((base as usize).is_multiple_of(64), "a dispatcher frame is aligned to a cache line");
         FrameMemory { base, size }
     }
 

@@ -10,7 +10,7 @@ use abi::{CapAddr, CapType, Error, ErrorKind, PAGE_SIZE, Rights, Syscall};
 
 use super::frame::FrameMemory;
 use crate::Result;
-use crate::syscalls::Answer;
+use crate::syscalls::{Answer, Arguments};
 
 /// A capability of the model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,7 +58,7 @@ pub struct Fake {
     /// What `DebugPrint` got.
     pub log: Vec<u8>,
     /// Calls so far, oldest first.
-    pub calls: Vec<(Syscall, [u64; 8])>,
+    pub calls: Vec<(Syscall, Arguments)>,
     rings: BTreeMap<u64, Ring>,
     frame: Option<FrameMemory>,
 }
@@ -175,7 +175,7 @@ impl Fake {
         Ok(())
     }
 
-    pub(super) fn call(&mut self, number: Syscall, x: [u64; 8]) -> Result<Answer> {
+    pub(super) fn call(&mut self, number: Syscall, x: Arguments) -> Result<Answer> {
         self.calls.push((number, x));
         let mut answer = [0; 8];
         match number {
@@ -198,8 +198,8 @@ impl Fake {
         self.slots.get(&address).copied().ok_or(Error::new(ErrorKind::EmptySlot, argument))
     }
 
-    fn print(&mut self, x: &[u64; 8]) {
-        let bytes = x[1..7].iter().flat_map(|word| word.to_le_bytes());
+    fn print(&mut self, x: &Arguments) {
+        let bytes = x[1..].iter().flat_map(|word| word.to_le_bytes());
         self.log.extend(bytes.take(x[0] as usize));
     }
 
@@ -234,7 +234,7 @@ impl Fake {
         Ok(())
     }
 
-    fn copy(&mut self, x: &[u64; 8]) -> Result<()> {
+    fn copy(&mut self, x: &Arguments) -> Result<()> {
         let source = self.get(x[0], 0)?;
         if x[1] != 0 {
             return Ok(());
@@ -242,14 +242,14 @@ impl Fake {
         self.put(x[2], 2, Capability { rights: source.rights.and(Rights::from_bits(x[3])), ..source })
     }
 
-    fn retype(&mut self, x: &[u64; 8]) -> Result<()> {
+    fn retype(&mut self, x: &Arguments) -> Result<()> {
         let source = self.get(x[0], 0)?;
         let kind = CapType::from_number(x[1]).ok_or(Error::new(ErrorKind::BadType, 1))?;
         if source.kind == CapType::Dispatcher {
             return self.put(x[6], 6, Capability { kind, rights: Rights::ALL, base: x[2], size: 0 });
         }
         let size = object_size(kind, x[3]);
-        if x[2] % PAGE_SIZE != 0 || size % PAGE_SIZE != 0 || size == 0 {
+        if !x[2].is_multiple_of(PAGE_SIZE) || !size.is_multiple_of(PAGE_SIZE) || size == 0 {
             return Err(Error::new(ErrorKind::Unaligned, 2));
         }
         if x[2] + size * x[4] > source.size {
@@ -259,7 +259,11 @@ impl Fake {
         for index in 0..x[4] {
             let base = source.base + x[2] + index * size;
             let made = Capability { kind, rights: Rights::ALL, base, size };
-            if x[5] == ROOT_CNODE.0 { self.put_cnode(x[6] + index, base)? } else { self.put(x[6] + index, 6, made)? }
+            if x[5] == ROOT_CNODE.0 {
+                self.put_cnode(x[6] + index, base)?
+            } else {
+                self.put(x[6] + index, 6, made)?
+            }
         }
         Ok(())
     }
@@ -267,10 +271,16 @@ impl Fake {
     fn check_overlap(&self, base: u64, size: u64, source: u64) -> Result<()> {
         let whole = self.slots[&source];
         let overlaps = |from: u64, bytes: u64| from < base + size && base < from + bytes;
-        let object = |c: &Capability| !matches!(c.kind, CapType::Dispatcher | CapType::Mapping | CapType::EndPoint);
+        let object =
+            |c: &Capability| !matches!(c.kind, CapType::Dispatcher | CapType::Mapping | CapType::EndPoint);
         let taken = self.slots.iter().any(|(&at, c)| {
             let ancestor = c.base <= whole.base && c.base + c.size >= whole.base + whole.size;
-            at != source && object(c) && c.size > 0 && c.kind != CapType::L1CNode && !ancestor && overlaps(c.base, c.size)
+            at != source
+                && object(c)
+                && c.size > 0
+                && c.kind != CapType::L1CNode
+                && !ancestor
+                && overlaps(c.base, c.size)
         });
         let node = self.cnodes.values().any(|&at| at != 0 && overlaps(at, L2_CNODE_SIZE));
         if taken || node { Err(Error::new(ErrorKind::Overlap, 2)) } else { Ok(()) }
@@ -303,7 +313,7 @@ impl Fake {
         Ok(())
     }
 
-    fn map(&mut self, x: &[u64; 8]) -> Result<()> {
+    fn map(&mut self, x: &Arguments) -> Result<()> {
         let node = self.get(x[0], 0)?;
         let shown = self.get(x[3], 3)?;
         let (first, entries) = (x[5] & 0xffff, x[5] >> 16);
@@ -314,17 +324,26 @@ impl Fake {
         if shown.kind.vnode_level().is_some_and(|child| child != level + 1) {
             return Err(Error::new(ErrorKind::WrongLevel, 3));
         }
-        self.put(x[2], 2, Capability { kind: CapType::Mapping, rights: Rights::from_bits(x[6]), base: first, size: entries })
+        self.put(
+            x[2],
+            2,
+            Capability {
+                kind: CapType::Mapping,
+                rights: Rights::from_bits(x[6]),
+                base: first,
+                size: entries,
+            },
+        )
     }
 
-    fn configure(&mut self, x: &[u64; 8]) -> Result<()> {
+    fn configure(&mut self, x: &Arguments) -> Result<()> {
         let endpoint = self.get(x[0], 0)?;
         let ring = Ring { offset: x[1], packets: x[2], tail: 0, landing: x[3] };
         self.rings.insert(endpoint.base, ring);
         Ok(())
     }
 
-    fn landing(&mut self, x: &[u64; 8]) -> Result<()> {
+    fn landing(&mut self, x: &Arguments) -> Result<()> {
         let endpoint = self.get(x[0], 0)?;
         self.rings.get_mut(&endpoint.base).ok_or(ErrorKind::NoRing)?.landing = x[1];
         Ok(())

@@ -13,7 +13,7 @@ use abi::{CapAddr, Error, Syscall};
 
 pub use kernel::{Capability, Fake, Sent};
 
-use crate::syscalls::{Answer, Syscalls};
+use crate::syscalls::{Answer, Arguments, Syscalls};
 
 std::thread_local! {
     static FAKE: RefCell<Fake> = RefCell::new(Fake::new());
@@ -30,7 +30,7 @@ pub fn reset() {
 }
 
 /// Calls this thread's model.
-pub struct Model;
+struct Model;
 
 /// This thread's model of a kernel.
 #[inline]
@@ -39,7 +39,7 @@ pub const fn native() -> &'static impl Syscalls {
 }
 
 impl Syscalls for Model {
-    fn call(&self, number: Syscall, arguments: [u64; 8]) -> Result<Answer, Error> {
+    fn call(&self, number: Syscall, arguments: Arguments) -> Result<Answer, Error> {
         with(|fake| fake.call(number, arguments))
     }
     fn send(&self, endpoint: CapAddr, capability: CapAddr, packet: &Packet) -> Result<(), Error> {

@@ -1,0 +1,322 @@
+//! Upcalls and waiting on AArch64.
+//!
+//! The upcall vector is the program's entry point: `_start` for `Run`, then an entry every 128 bytes. A wait pushes
+//! what the AAPCS64 lets a function lose, leaves its stack pointer in the frame, and issues `Wait` or `SendWait`;
+//! the upcall that ends the wait takes that stack pointer up again and returns from the function. To its caller a
+//! wait is thus a call like any other, and an upcall needs no stack, except for faults and preemption.
+//!
+//! ```text
+//!   wait ── push x19..x30, buffer ── parked := sp ── disabled := 1 ── svc ┄┄┄ kernel ┄┄┄┐
+//!   caller ◄─ ret ── disabled := 0 ── pop x19..x30 ── sp := parked ◄── Run / Message ◄──┘
+//! ```
+
+use core::arch::{asm, global_asm};
+use core::ptr::NonNull;
+
+use abi::packet::Packet;
+use abi::{CapAddr, Error};
+
+use super::Wake;
+use crate::frame::{COLLECTED_OFFSET, Frame, PARKED_OFFSET};
+
+/// Bytes of the stack of upcalls: fault reports need the room.
+const UPCALL_STACK: usize = 16 * 1024;
+
+#[repr(C, align(16))]
+struct Stack(core::cell::UnsafeCell<[u8; UPCALL_STACK]>);
+// SAFETY: only its address is used, by the assembly below, and upcalls do not nest.
+unsafe impl Sync for Stack {}
+
+static UPCALL: Stack = Stack(core::cell::UnsafeCell::new([0; UPCALL_STACK]));
+
+/// Set in the result of a wait that ended by a packet; the event index is in the low half.
+const MESSAGE: u64 = 1 << 32;
+
+global_asm!(
+    ".pushsection .text._start, \"ax\", %progbits",
+    ".global _start",
+    ".balign 128",
+    // Run: x0 frame, x1 whether preempted while enabled.
+    "_start:",
+    "    cbnz x1, 1f",
+    "    ldr x9, [x0, #{parked}]",
+    "    cbz x9, 2f",
+    "    mov sp, x9",
+    "    mov x1, #0",
+    "    b {leave}",
+    "1:  adrp x9, {stack}",
+    "    add x9, x9, :lo12:{stack}",
+    "    add sp, x9, #{stack_size}",
+    "    bl {preempted}",
+    "2:  mov x29, #0",
+    "    mov x30, #0",
+    "    movz x9, #{top0}",
+    "    movk x9, #{top1}, lsl #16",
+    "    movk x9, #{top2}, lsl #32",
+    "    mov sp, x9",
+    "    b {first}",
+    // Message: x0 frame, x1 event, x20 to x27 the packet.
+    ".balign 128",
+    "    ldr x9, [x0, #{parked}]",
+    "    mov sp, x9",
+    "    ldr x10, [sp, #96]",
+    "    stp x20, x21, [x10]",
+    "    stp x22, x23, [x10, #16]",
+    "    stp x24, x25, [x10, #32]",
+    "    stp x26, x27, [x10, #48]",
+    "    orr x1, x1, #{message}",
+    "    b {leave}",
+    // Fault: x0 frame, x1 ESR, x2 FAR.
+    ".balign 128",
+    "    adrp x9, {stack}",
+    "    add x9, x9, :lo12:{stack}",
+    "    add sp, x9, #{stack_size}",
+    "    mov x29, #0",
+    "    mov x30, #0",
+    "    b {fault}",
+    ".balign 128",
+    ".popsection",
+    parked = const PARKED_OFFSET,
+    message = const MESSAGE,
+    stack = sym UPCALL,
+    stack_size = const UPCALL_STACK,
+    top0 = const abi::layout::STACK_TOP & 0xffff,
+    top1 = const abi::layout::STACK_TOP >> 16 & 0xffff,
+    top2 = const abi::layout::STACK_TOP >> 32 & 0xffff,
+    leave = sym leave,
+    preempted = sym preempted,
+    first = sym first,
+    fault = sym fault,
+);
+
+unsafe extern "C" {
+    /// The program's entry point and upcall vector.
+    safe static _start: [u8; 0];
+}
+
+/// Address of the upcall vector, which is the entry point of the program.
+pub(crate) fn vector() -> u64 {
+    (&raw const _start) as u64
+}
+
+/// Ends a wait: `x0` frame, `x1` result, `sp` as [`raw_wait`] and [`raw_send_wait`] left it.
+#[unsafe(naked)]
+unsafe extern "C" fn leave() {
+    core::arch::naked_asm!(
+        "ldp x19, x20, [sp, #16]",
+        "ldp x21, x22, [sp, #32]",
+        "ldp x23, x24, [sp, #48]",
+        "ldp x25, x26, [sp, #64]",
+        "ldp x27, x28, [sp, #80]",
+        "ldp x29, x30, [sp], #112",
+        "str xzr, [x0]",
+        "mov x0, x1",
+        "ret",
+    )
+}
+
+/// `x0` frame, `x1` deadline, `x2` packet buffer, `x3` system call (`Wait` or `Yield`).
+/// With collected events it returns at once: the test comes after the flag is set, hence no upcall can collect between.
+#[unsafe(naked)]
+unsafe extern "C" fn raw_wait(frame: *mut u8, deadline: u64, buffer: *mut Packet, call: u64) -> u64 {
+    core::arch::naked_asm!(
+        "stp x29, x30, [sp, #-112]!",
+        "stp x19, x20, [sp, #16]",
+        "stp x21, x22, [sp, #32]",
+        "stp x23, x24, [sp, #48]",
+        "stp x25, x26, [sp, #64]",
+        "stp x27, x28, [sp, #80]",
+        "str x2, [sp, #96]",
+        "mov x29, sp",
+        "mov x9, sp",
+        "str x9, [x0, #{parked}]",
+        "mov x10, #1",
+        "str x10, [x0]",
+        "mov x19, x0",
+        "ldr x10, [x0, #{collected}]",
+        "cbnz x10, 1f",
+        "mov x8, x3",
+        "mov x0, x1",
+        "svc #0",
+        // It returned: an event was pending.
+        "1:  mov x1, #0",
+        "mov x0, x19",
+        "b {leave}",
+        parked = const PARKED_OFFSET,
+        collected = const COLLECTED_OFFSET,
+        leave = sym leave,
+    )
+}
+
+/// `x0` frame, `x1` deadline, `x2` capability, `x3` endpoint, `x4` packet, `x5` buffer. Sends without waiting if
+/// collected events are there.
+#[unsafe(naked)]
+unsafe extern "C" fn raw_send_wait(
+    frame: *mut u8,
+    deadline: u64,
+    capability: u64,
+    endpoint: u64,
+    packet: *const Packet,
+    buffer: *mut Packet,
+) -> u64 {
+    core::arch::naked_asm!(
+        "stp x29, x30, [sp, #-112]!",
+        "stp x19, x20, [sp, #16]",
+        "stp x21, x22, [sp, #32]",
+        "stp x23, x24, [sp, #48]",
+        "stp x25, x26, [sp, #64]",
+        "stp x27, x28, [sp, #80]",
+        "str x5, [sp, #96]",
+        "mov x29, sp",
+        "mov x9, sp",
+        "str x9, [x0, #{parked}]",
+        "mov x10, #1",
+        "str x10, [x0]",
+        "ldp x20, x21, [x4]",
+        "ldp x22, x23, [x4, #16]",
+        "ldp x24, x25, [x4, #32]",
+        "ldp x26, x27, [x4, #48]",
+        "ldr x10, [x0, #{collected}]",
+        "mov x19, x0",
+        "cmp x10, #0",
+        // Send is 1, SendWait is 2.
+        "cset x8, eq",
+        "add x8, x8, #1",
+        "mov x0, x3",
+        "svc #0",
+        // It returned: refused, or sent without waiting.
+        "mov x1, x0",
+        "mov x0, x19",
+        "b {leave}",
+        parked = const PARKED_OFFSET,
+        collected = const COLLECTED_OFFSET,
+        leave = sym leave,
+    )
+}
+
+fn decode(result: u64) -> Wake {
+    if result & MESSAGE != 0 { Wake::Message(result as u32) } else { Wake::Run }
+}
+
+/// Waits until an event or the deadline; a packet that comes directly is put into `buffer`.
+#[inline]
+pub(crate) fn wait(frame: Frame, deadline: u64, buffer: &mut Packet) -> Wake {
+    // SAFETY: the function keeps what the AAPCS64 asks for, and writes nothing but the buffer and the frame's flag.
+    decode(unsafe { raw_wait(frame.base(), deadline, buffer, abi::Syscall::Wait as u64) })
+}
+
+/// Lets the other ready dispatchers run.
+pub(crate) fn yield_now(frame: Frame) {
+    let mut buffer = Packet::default();
+    // SAFETY: as in `wait`. The kernel reads no argument of `Yield`.
+    unsafe { raw_wait(frame.base(), 0, &mut buffer, abi::Syscall::Yield as u64) };
+}
+
+/// Sends `packet` and waits as [`wait`] does.
+///
+/// # Errors
+/// The packet was not sent, and there was no wait.
+#[inline]
+pub(crate) fn send_wait(
+    frame: Frame,
+    endpoint: CapAddr,
+    capability: CapAddr,
+    packet: &Packet,
+    deadline: u64,
+    buffer: &mut Packet,
+) -> Result<Wake, Error> {
+    // SAFETY: as in `wait`.
+    let result = unsafe { raw_send_wait(frame.base(), deadline, capability.0, endpoint.0, packet, buffer) };
+    if result & MESSAGE == 0
+        && let Some(error) = Error::from_word(result)
+    {
+        return Err(error);
+    }
+    Ok(decode(result))
+}
+
+/// Preempted while enabled: takes over the ready events, then goes on where it was. Runs on the upcall stack.
+extern "C" fn preempted(base: *mut u8) -> ! {
+    // SAFETY: the kernel passes the address of the frame; only its head is used here.
+    let frame = unsafe { Frame::new(NonNull::new_unchecked(base), crate::frame::RINGS_OFFSET) };
+    loop {
+        frame.collect();
+        // SAFETY: `Resume` either continues the preempted code, to which this upcall is invisible, or returns here.
+        let result: u64;
+        unsafe {
+            asm!(
+                "svc #0",
+                inlateout("x0") abi::frame::Area::Enabled as u64 => result,
+                inlateout("x8") abi::Syscall::Resume as u64 => _,
+                clobber_abi("C"),
+                options(nostack),
+            );
+        }
+        if Error::from_word(result).is_some() {
+            sys::exit(crate::report::FAULT_CODE);
+        }
+    }
+}
+
+/// The first entry, on the main thread's stack.
+extern "C" fn first(base: *mut u8) -> ! {
+    // SAFETY: the builder of the domain put a dispatcher frame there, which is for kernel and runtime alone.
+    unsafe { crate::start::enter(base) }
+}
+
+/// A fault while enabled. Runs on the upcall stack; what was interrupted does not go on.
+extern "C" fn fault(base: *mut u8, esr: u64, far: u64) -> ! {
+    // SAFETY: the kernel passes the address of the frame and has written the save area.
+    let context = unsafe {
+        let areas = base.add(abi::frame::AREAS_OFFSET as usize).cast::<abi::frame::Context>();
+        areas.add(abi::frame::Area::Trap as usize).read()
+    };
+    crate::report::fault(esr, far, context.pc, context.x[29], context.x[30])
+}
+
+/// Leaves disabled mode.
+///
+/// # Safety
+/// `base` is the dispatcher frame.
+pub(crate) unsafe fn enable(base: *mut u8) {
+    // SAFETY: the flag is the first word of the frame.
+    unsafe { base.cast::<u64>().write_volatile(0) };
+}
+
+/// Counter ticks since boot.
+#[inline]
+pub(crate) fn ticks() -> u64 {
+    let ticks: u64;
+    // SAFETY: reads a register that user mode may read.
+    unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack)) };
+    ticks
+}
+
+/// Counter ticks a second.
+pub(crate) fn ticks_per_second() -> u64 {
+    let frequency: u64;
+    // SAFETY: as in `ticks`.
+    unsafe { asm!("mrs {}, cntfrq_el0", out(reg) frequency, options(nomem, nostack)) };
+    frequency.max(1)
+}
+
+/// The frame pointer of the caller.
+#[inline(always)]
+pub(crate) fn frame_pointer() -> u64 {
+    let pointer: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, x29", out(reg) pointer, options(nomem, nostack)) };
+    pointer
+}
+
+/// The frame record at `pointer`: the caller's frame pointer and return address. `None` when `pointer` is not on a stack.
+pub(crate) fn frame_record(pointer: u64) -> Option<(u64, u64)> {
+    let upcall = UPCALL.0.get() as u64;
+    let main = abi::layout::STACK_TOP - crate::start::stack_size()..abi::layout::STACK_TOP - 15;
+    let inside = main.contains(&pointer) || (upcall..upcall + UPCALL_STACK as u64 - 15).contains(&pointer);
+    if !inside || pointer % 16 != 0 {
+        return None;
+    }
+    // SAFETY: two words of one of the domain's stacks, which are mapped from end to end.
+    unsafe { Some(((pointer as *const u64).read(), (pointer as *const u64).add(1).read())) }
+}

@@ -1,0 +1,85 @@
+//! Waiting in a test process: what happens during a wait comes from a script, and the clock is a number.
+
+use std::boxed::Box;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use abi::packet::Packet;
+use abi::{CapAddr, Error};
+use sys::Syscalls;
+
+use super::Wake;
+use crate::frame::Frame;
+
+/// What happens during one wait.
+pub(crate) type Scene = Box<dyn FnOnce(&mut Packet) -> Wake>;
+
+std::thread_local! {
+    static SCRIPT: RefCell<VecDeque<Scene>> = const { RefCell::new(VecDeque::new()) };
+    static CLOCK: Cell<u64> = const { Cell::new(0) };
+    static WAITS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Appends to the script: each wait that finds nothing ready plays one scene.
+pub(crate) fn script(scene: impl FnOnce(&mut Packet) -> Wake + 'static) {
+    SCRIPT.with_borrow_mut(|script| script.push_back(Box::new(scene)));
+}
+
+/// Waits so far.
+pub(crate) fn waits() -> usize {
+    WAITS.get()
+}
+
+/// As the real one: returns at once if an event is ready. A wait that would last for ever fails the test.
+pub(crate) fn wait(frame: Frame, deadline: u64, buffer: &mut Packet) -> Wake {
+    WAITS.set(WAITS.get() + 1);
+    if frame.any_ready() {
+        return Wake::Run;
+    }
+    if let Some(scene) = SCRIPT.with_borrow_mut(VecDeque::pop_front) {
+        return scene(buffer);
+    }
+    assert!(deadline != u64::MAX, "the domain sleeps for ever");
+    CLOCK.set(CLOCK.get().max(deadline));
+    Wake::Run
+}
+
+/// Lets time pass: the next scene plays.
+pub(crate) fn yield_now(_frame: Frame) {
+    if let Some(scene) = SCRIPT.with_borrow_mut(VecDeque::pop_front) {
+        let wake = scene(&mut Packet::default());
+        assert_eq!(wake, Wake::Run, "a dispatcher that yields is not waiting: packets go to its rings");
+    }
+}
+
+pub(crate) fn send_wait(
+    frame: Frame,
+    endpoint: CapAddr,
+    capability: CapAddr,
+    packet: &Packet,
+    deadline: u64,
+    buffer: &mut Packet,
+) -> Result<Wake, Error> {
+    sys::native().send(endpoint, capability, packet)?;
+    Ok(wait(frame, deadline, buffer))
+}
+
+pub(crate) fn vector() -> u64 {
+    0
+}
+
+pub(crate) fn ticks() -> u64 {
+    CLOCK.get()
+}
+
+pub(crate) fn ticks_per_second() -> u64 {
+    1_000_000_000
+}
+
+pub(crate) fn frame_pointer() -> u64 {
+    0
+}
+
+pub(crate) fn frame_record(_pointer: u64) -> Option<(u64, u64)> {
+    None
+}

@@ -1,0 +1,388 @@
+//! One end of an LMP channel: an own endpoint with its ring, and the peer's endpoint to send to.
+
+use alloc::rc::Rc;
+use alloc::sync::{Arc, Weak};
+use core::cell::{Cell, RefCell};
+
+use abi::frame::{RING_PEER_GONE, RING_SENDER_BLOCKED, RING_WRITABLE};
+use abi::packet::{HEADER_CAPABILITY, Packet};
+use abi::{CapAddr, ErrorKind, Rights};
+use ipc::port::{Outcome, Port, Receiver, SendError, Task};
+use sys::{Any, Cap, EndPoint};
+
+use crate::cell::Guarded;
+use crate::dispatch::{self, ThreadId};
+use crate::error::RtError;
+use crate::events::{self, Event};
+use crate::frame::{Frame, Ring, ring_bytes};
+use crate::slots;
+
+/// Who gets a channel's packets.
+enum Target {
+    Nobody,
+    /// A client: it holds the channel, so the channel must not hold it.
+    Client(Weak<dyn Receiver>),
+    /// A server's end: the channel keeps it alive until the peer is gone.
+    Server(Arc<dyn Receiver>),
+}
+
+/// The state of one end.
+pub(crate) struct Channel {
+    event: u32,
+    own: Cap<EndPoint>,
+    peer: Cell<Cap<EndPoint>>,
+    ring: Ring,
+    ring_offset: u64,
+    /// Where the next capability lands; null while there is none.
+    landing: Cell<CapAddr>,
+    target: RefCell<Target>,
+    closed: Cell<bool>,
+    /// Calls on it may wait even inside a handler, with everything else put off (the memory service).
+    leaf: Cell<bool>,
+}
+
+impl Channel {
+    /// Makes an endpoint of this domain's dispatcher with a ring of `packets` packets. No peer yet.
+    pub(crate) fn create(packets: u32) -> Result<Rc<Channel>, RtError> {
+        let event = events::allocate()?;
+        let made = Channel::create_at(event, packets);
+        if made.is_err() {
+            events::set(event, Event::Free);
+        }
+        made
+    }
+
+    fn create_at(event: u32, packets: u32) -> Result<Rc<Channel>, RtError> {
+        let slot = slots::allocate()?;
+        let own = Cap::new(slot);
+        let made = abi::layout::SELF_DISPATCHER;
+        if let Err(error) = Cap::<sys::Dispatcher>::new(made).make_endpoint(event.into(), slot) {
+            slots::release(slot);
+            return Err(error.into());
+        }
+        Channel::place(event, own, packets).inspect_err(|_| {
+            // The endpoint is ours alone and just made: deleting it cannot be refused.
+            let _ = own.delete();
+            slots::release(slot);
+        })
+    }
+
+    fn place(event: u32, own: Cap<EndPoint>, packets: u32) -> Result<Rc<Channel>, RtError> {
+        let offset = events::allocate_ring(ring_bytes(packets))?;
+        Channel::with_ring(event, own, packets, offset)
+            .inspect_err(|_| events::release_ring(offset, ring_bytes(packets)))
+    }
+
+    /// The end of the own endpoint `own`, with the ring at a given place.
+    pub(crate) fn with_ring(
+        event: u32,
+        own: Cap<EndPoint>,
+        packets: u32,
+        offset: u64,
+    ) -> Result<Rc<Channel>, RtError> {
+        let ring = dispatch::frame().ring(offset, packets).ok_or(RtError::NoRing)?;
+        let landing = slots::allocate()?;
+        if let Err(error) = own.configure(offset, packets.into(), Some(landing)) {
+            slots::release(landing);
+            return Err(error.into());
+        }
+        let channel = Rc::new(Channel {
+            event,
+            own,
+            peer: Cell::new(Cap::new(CapAddr::NULL)),
+            ring,
+            ring_offset: offset,
+            landing: Cell::new(landing),
+            target: RefCell::new(Target::Nobody),
+            closed: Cell::new(false),
+            leaf: Cell::new(false),
+        });
+        events::set(event, Event::Channel(channel.clone()));
+        Ok(channel)
+    }
+
+    pub(crate) fn event(&self) -> u32 {
+        self.event
+    }
+
+    pub(crate) fn own(&self) -> Cap<EndPoint> {
+        self.own
+    }
+
+    pub(crate) fn peer(&self) -> Cap<EndPoint> {
+        self.peer.get()
+    }
+
+    /// Gives it the endpoint to send to, which it owns from now on.
+    pub(crate) fn set_peer(&self, peer: Cap<EndPoint>) {
+        self.peer.set(peer);
+    }
+
+    /// A copy of the own endpoint that can only be sent to, in a slot of the caller's.
+    pub(crate) fn sending_copy(&self) -> Result<CapAddr, RtError> {
+        let slot = slots::allocate()?;
+        if let Err(error) = self.own.copy_to(slot, Rights::WRITE) {
+            slots::release(slot);
+            return Err(error.into());
+        }
+        Ok(slot)
+    }
+
+    fn set_target(&self, target: Target) {
+        let former = self.target.replace(target);
+        // Dropping a server's end may come back here.
+        drop(former);
+    }
+
+    #[inline]
+    fn receiver(&self) -> Option<Arc<dyn Receiver>> {
+        match &*self.target.borrow() {
+            Target::Nobody => None,
+            Target::Client(client) => client.upgrade(),
+            Target::Server(server) => Some(server.clone()),
+        }
+    }
+
+    /// Queues a packet in the peer's ring.
+    #[inline]
+    pub(crate) fn send(&self, packet: &Packet, capability: Option<CapAddr>) -> Result<(), SendError> {
+        self.peer.get().send(packet, capability.map(Cap::<Any>::new)).map_err(refusal)
+    }
+
+    /// A packet came. `Some`: the packet is an answer now, to be sent with that capability.
+    #[inline]
+    pub(crate) fn deliver(&self, packet: &mut Packet) -> Option<Option<CapAddr>> {
+        let capability = if packet.header & HEADER_CAPABILITY != 0 { self.take_landed() } else { None };
+        let Some(receiver) = self.receiver() else {
+            capability.into_iter().for_each(slots::discard);
+            return None;
+        };
+        match receiver.on_packet(packet, capability) {
+            Outcome::None => None,
+            Outcome::Reply(capability) => Some(capability),
+        }
+    }
+
+    /// An answer could not be sent.
+    #[cold]
+    pub(crate) fn unsent(&self, packet: &Packet, capability: Option<CapAddr>, error: SendError) {
+        let Some(receiver) = self.receiver() else { return };
+        match error {
+            SendError::PeerGone => self.lost(),
+            // What is wrong with a capability shows again when the receiver sends it from its queue.
+            SendError::Full | SendError::NoLandingSlot | SendError::BadCapability => {
+                receiver.on_unsent(packet, capability);
+            }
+        }
+    }
+
+    /// Sends an answer; what cannot go out goes back to the receiver.
+    pub(crate) fn answer(&self, packet: &Packet, capability: Option<CapAddr>) {
+        if let Err(error) = self.send(packet, capability) {
+            self.unsent(packet, capability, error);
+        }
+    }
+
+    /// The capability that just landed. Another landing slot is offered at once.
+    #[cold]
+    pub(crate) fn take_landed(&self) -> Option<CapAddr> {
+        let landed = self.landing.replace(CapAddr::NULL);
+        self.offer_landing();
+        (landed != CapAddr::NULL).then_some(landed)
+    }
+
+    /// As [`Channel::take_landed`], without offering another: that needs a slot.
+    pub(crate) fn take_landed_only(&self) -> Option<CapAddr> {
+        let landed = self.landing.replace(CapAddr::NULL);
+        (landed != CapAddr::NULL).then_some(landed)
+    }
+
+    /// Names a slot for the next capability, if there is none and a slot is to be had.
+    fn offer_landing(&self) {
+        if self.landing.get() != CapAddr::NULL {
+            return;
+        }
+        let Ok(slot) = slots::allocate() else { return };
+        match self.own.set_landing(Some(slot)) {
+            Ok(()) => self.landing.set(slot),
+            Err(_) => slots::release(slot),
+        }
+    }
+
+    /// A capability and packet that were put off earlier.
+    pub(crate) fn deliver_late(&self, packet: &mut Packet, capability: Option<CapAddr>) {
+        packet.header &= !HEADER_CAPABILITY;
+        self.offer_landing();
+        let Some(receiver) = self.receiver() else {
+            capability.into_iter().for_each(slots::discard);
+            return;
+        };
+        if let Outcome::Reply(answer) = receiver.on_packet(packet, capability) {
+            self.answer(packet, answer);
+        }
+    }
+
+    /// The packets in the ring, at most a full ring of them.
+    pub(crate) fn drain_packets(&self) {
+        for _ in 0..self.ring.packets() {
+            let Some(mut packet) = self.ring.take() else { return };
+            if let Some(capability) = self.deliver(&mut packet) {
+                self.answer(&packet, capability);
+            }
+        }
+    }
+
+    /// Whether packets are in the ring.
+    #[inline]
+    pub(crate) fn has_packets(&self) -> bool {
+        self.ring.len() != 0
+    }
+
+    /// Does what a ready event asks for: packets, then flags. What is left over makes the event ready again.
+    pub(crate) fn drain(&self, frame: Frame) {
+        self.drain_packets();
+        let flags = self.ring.take_flags(RING_SENDER_BLOCKED | RING_WRITABLE);
+        if flags & RING_SENDER_BLOCKED != 0 {
+            // Refused only when the endpoint is gone, and then nobody is blocked.
+            let _ = self.own.drained();
+        }
+        if flags & RING_WRITABLE != 0
+            && let Some(receiver) = self.receiver()
+        {
+            receiver.on_writable();
+        }
+        if self.closed.get() {
+        } else if self.has_packets() {
+            frame.set_ready(self.event);
+        } else if self.ring.take_flags(RING_PEER_GONE) != 0 {
+            self.lost();
+        }
+    }
+
+    /// The peer is gone for good.
+    fn lost(&self) {
+        if let Some(receiver) = self.receiver() {
+            receiver.on_peer_gone();
+        }
+        if matches!(&*self.target.borrow(), Target::Server(_)) {
+            // After the loop is done with the channel: the server's end goes, and the channel with its port.
+            dispatch::bury(self.event);
+        }
+    }
+
+    /// Lets go of a server's end whose peer is gone.
+    pub(crate) fn release_server(&self) {
+        self.set_target(Target::Nobody);
+    }
+
+    /// Ends it: the peer learns that this end is gone, and ring, slots and event are free again (R1).
+    pub(crate) fn close(&self) {
+        if self.closed.replace(true) {
+            return;
+        }
+        // Copies may be anywhere; none of these is refused for a reason that matters to us.
+        let _ = self.own.revoke();
+        slots::discard(self.own.address());
+        let peer = self.peer.replace(Cap::new(CapAddr::NULL));
+        if !peer.is_null() {
+            slots::discard(peer.address());
+        }
+        let landing = self.landing.replace(CapAddr::NULL);
+        if landing != CapAddr::NULL {
+            slots::release(landing);
+        }
+        events::release_ring(self.ring_offset, ring_bytes(self.ring.packets()));
+        self.set_target(Target::Nobody);
+        events::set(self.event, Event::Free);
+    }
+}
+
+/// What a refused send means for the channel.
+#[cold]
+pub(crate) fn refusal(error: sys::Error) -> SendError {
+    match error.kind {
+        ErrorKind::Full => SendError::Full,
+        ErrorKind::NoLandingSlot => SendError::NoLandingSlot,
+        _ if error.argument == 2 => SendError::BadCapability,
+        _ => SendError::PeerGone,
+    }
+}
+
+/// One end of an LMP channel, for RPC. Dropping it closes the channel.
+pub struct LmpPort(Rc<Channel>);
+
+impl LmpPort {
+    pub(crate) fn new(channel: Rc<Channel>) -> LmpPort {
+        LmpPort(channel)
+    }
+
+    pub(crate) fn channel(&self) -> &Rc<Channel> {
+        &self.0
+    }
+
+    /// Delivers packets to a client, for as long as others hold it.
+    pub fn attach_client<R: Receiver + 'static>(&self, client: &Arc<R>) {
+        let client: Weak<dyn Receiver> = Arc::downgrade(client) as Weak<dyn Receiver>;
+        self.0.set_target(Target::Client(client));
+    }
+
+    /// Lets calls on this channel wait inside handlers, with all other events put off. Only for services that wait
+    /// for nobody (memory).
+    pub(crate) fn make_leaf(&self) {
+        self.0.leaf.set(true);
+    }
+}
+
+/// Delivers the packets of `channel` to a server's end, until the peer is gone.
+pub(crate) fn attach_server(channel: &Channel, server: Arc<dyn Receiver>) {
+    channel.set_target(Target::Server(server));
+}
+
+impl Drop for LmpPort {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Port for LmpPort {
+    type Thread = ThreadId;
+    type Lock<T> = Guarded<T>;
+
+    #[inline]
+    fn send(&self, packet: &Packet, capability: Option<CapAddr>) -> Result<(), SendError> {
+        self.0.send(packet, capability)
+    }
+
+    #[inline]
+    fn send_and_park(&self, packet: &Packet, capability: Option<CapAddr>) -> Result<(), SendError> {
+        if self.0.leaf.get() {
+            self.0.send(packet, capability)?;
+            dispatch::park_leaf(&self.0);
+            return Ok(());
+        }
+        dispatch::send_and_park(&self.0, packet, capability)
+    }
+
+    #[inline]
+    fn park(&self) {
+        if self.0.leaf.get() { dispatch::park_leaf(&self.0) } else { dispatch::park() }
+    }
+
+    #[inline]
+    fn current(&self) -> ThreadId {
+        ThreadId::MAIN
+    }
+
+    #[inline]
+    fn unpark(&self, thread: ThreadId) {
+        dispatch::unpark(thread);
+    }
+
+    fn discard(&self, capability: CapAddr) {
+        slots::discard(capability);
+    }
+
+    fn spawn(&self, task: Task) {
+        crate::executor::spawn_boxed(task);
+    }
+}

@@ -1,0 +1,97 @@
+//! Which event index means what: endpoints and doorbells of this domain's dispatcher, and room for their rings.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use crate::channel::Channel;
+use crate::error::RtError;
+use crate::local::local;
+use crate::notify::Bell;
+use crate::ranges::Ranges;
+
+/// Who is told when an event happens.
+#[derive(Clone)]
+pub(crate) enum Event {
+    /// The index is free.
+    Free,
+    /// The index is taken, and nobody is told (yet).
+    Reserved,
+    /// An endpoint.
+    Channel(Rc<Channel>),
+    /// A doorbell.
+    Bell(Rc<Bell>),
+}
+
+struct Table {
+    entries: Vec<Event>,
+    limit: usize,
+    rings: Ranges,
+}
+
+local! {
+    static TABLE: RefCell<Table> = RefCell::new(Table { entries: Vec::new(), limit: 0, rings: Ranges::new() });
+}
+
+/// Starts the books: event indices from `first` below `limit` and frame offsets in `rings` are free.
+pub(crate) fn init(first: u32, limit: u32, rings: core::ops::Range<u64>) {
+    TABLE.with(|table| {
+        let mut table = table.borrow_mut();
+        table.limit = limit as usize;
+        table.entries.clear();
+        table.entries.resize(first.min(limit) as usize, Event::Reserved);
+        table.rings.release(rings);
+    });
+}
+
+/// Takes a free event index, which stays [`Event::Reserved`] until [`set`].
+pub(crate) fn allocate() -> Result<u32, RtError> {
+    TABLE.with(|table| {
+        let mut table = table.borrow_mut();
+        let free = table.entries.iter().position(|event| matches!(event, Event::Free));
+        if let Some(index) = free {
+            table.entries[index] = Event::Reserved;
+            return Ok(index as u32);
+        }
+        if table.entries.len() >= table.limit {
+            return Err(RtError::NoEvent);
+        }
+        table.entries.push(Event::Reserved);
+        Ok(table.entries.len() as u32 - 1)
+    })
+}
+
+/// Says who is told of an event.
+pub(crate) fn set(index: u32, event: Event) {
+    let former = TABLE.with(|table| {
+        let mut table = table.borrow_mut();
+        table.entries.get_mut(index as usize).map(|entry| core::mem::replace(entry, event))
+    });
+    // What is dropped may come back here.
+    drop(former);
+}
+
+/// Who is told of an event.
+#[inline]
+pub(crate) fn get(index: u32) -> Event {
+    TABLE.with(|table| table.borrow().entries.get(index as usize).cloned().unwrap_or(Event::Free))
+}
+
+/// The channel with this event index.
+#[inline]
+pub(crate) fn channel(index: u32) -> Option<Rc<Channel>> {
+    TABLE.with(|table| match table.borrow().entries.get(index as usize) {
+        Some(Event::Channel(channel)) => Some(channel.clone()),
+        _ => None,
+    })
+}
+
+/// Takes `bytes` of the dispatcher frame for a ring: its offset.
+pub(crate) fn allocate_ring(bytes: u64) -> Result<u64, RtError> {
+    TABLE.with(|table| table.borrow_mut().rings.take(bytes, abi::packet::PACKET_SIZE)).ok_or(RtError::NoRing)
+}
+
+/// Gives the room of a ring back.
+pub(crate) fn release_ring(offset: u64, bytes: u64) {
+    TABLE.with(|table| table.borrow_mut().rings.release(offset..offset + bytes));
+}

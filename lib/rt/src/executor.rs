@@ -1,0 +1,158 @@
+//! Tasks: futures that the event loop polls when they are woken. Nothing is polled without a reason.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::task::Wake;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::future::Future;
+use core::pin::pin;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
+
+use ipc::port::Task;
+
+use crate::dispatch::{self, ThreadId};
+use crate::heap::reserve_only;
+use crate::local::local;
+
+/// What a waker holds: a number, so that it may outlive its task.
+struct Handle {
+    task: usize,
+    queued: AtomicBool,
+}
+
+impl Wake for Handle {
+    fn wake(self: Arc<Handle>) {
+        self.wake_by_ref();
+    }
+    fn wake_by_ref(self: &Arc<Handle>) {
+        if !self.queued.swap(true, Ordering::Relaxed) {
+            enqueue(self.clone());
+        }
+    }
+}
+
+enum Entry {
+    Free,
+    /// It is being polled.
+    Taken,
+    Waiting(Task),
+}
+
+struct Tasks {
+    entries: Vec<Entry>,
+    free: Vec<usize>,
+    ready: VecDeque<Arc<Handle>>,
+}
+
+local! {
+    static TASKS: RefCell<Tasks> =
+        RefCell::new(Tasks { entries: Vec::new(), free: Vec::new(), ready: VecDeque::new() });
+}
+local! {
+    /// How many tasks are ready, to be looked at without borrowing.
+    static READY: Cell<usize> = Cell::new(0);
+}
+
+fn with<R>(f: impl FnOnce(&mut Tasks) -> R) -> R {
+    TASKS.with(|tasks| reserve_only(|| f(&mut tasks.borrow_mut())))
+}
+
+fn enqueue(handle: Arc<Handle>) {
+    with(|tasks| tasks.ready.push_back(handle));
+    READY.with(|ready| ready.set(ready.get() + 1));
+}
+
+/// Whether a task waits to be polled.
+#[inline]
+pub(crate) fn has_ready() -> bool {
+    READY.with(|ready| ready.get() != 0)
+}
+
+/// Hands a future to the event loop, which polls it soon.
+pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    spawn_boxed(Box::pin(future));
+}
+
+pub(crate) fn spawn_boxed(task: Task) {
+    let task = with(|tasks| match tasks.free.pop() {
+        Some(index) => {
+            tasks.entries[index] = Entry::Waiting(task);
+            index
+        }
+        None => {
+            tasks.entries.push(Entry::Waiting(task));
+            tasks.entries.len() - 1
+        }
+    });
+    enqueue(Arc::new(Handle { task, queued: AtomicBool::new(true) }));
+}
+
+/// Polls the tasks that are ready now; those that become ready meanwhile wait for the next round.
+pub(crate) fn run_ready() {
+    for _ in 0..READY.with(Cell::get) {
+        let Some(handle) = with(|tasks| tasks.ready.pop_front()) else { return };
+        READY.with(|ready| ready.set(ready.get() - 1));
+        poll(handle);
+    }
+}
+
+fn poll(handle: Arc<Handle>) {
+    let index = handle.task;
+    handle.queued.store(false, Ordering::Relaxed);
+    let taken = with(|tasks| match &mut tasks.entries[index] {
+        entry @ Entry::Waiting(_) => core::mem::replace(entry, Entry::Taken),
+        // An old waker of a task that is done.
+        Entry::Free | Entry::Taken => Entry::Free,
+    });
+    let Entry::Waiting(mut task) = taken else { return };
+    let waker = Waker::from(handle);
+    match task.as_mut().poll(&mut Context::from_waker(&waker)) {
+        Poll::Pending => with(|tasks| tasks.entries[index] = Entry::Waiting(task)),
+        Poll::Ready(()) => {
+            // Dropping may run code of all kinds: before the entry is free, and with nothing borrowed.
+            drop(task);
+            with(|tasks| {
+                tasks.entries[index] = Entry::Free;
+                tasks.free.push(index);
+            });
+        }
+    }
+}
+
+/// Wakes the thread that waits in [`block_on`].
+struct MainWaker;
+
+impl Wake for MainWaker {
+    fn wake(self: Arc<MainWaker>) {
+        dispatch::unpark(ThreadId::MAIN);
+    }
+    fn wake_by_ref(self: &Arc<MainWaker>) {
+        dispatch::unpark(ThreadId::MAIN);
+    }
+}
+
+/// Waits for a future, running handlers and tasks meanwhile.
+///
+/// # Panics
+/// In a handler or task (invariant M2).
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(MainWaker));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        dispatch::park();
+    }
+}
+
+/// Serves for ever: the thread does nothing but run handlers and tasks.
+pub fn run() -> ! {
+    loop {
+        dispatch::park();
+    }
+}

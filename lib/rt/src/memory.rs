@@ -1,0 +1,167 @@
+//! Where RAM comes from: what the builder gave at first, then the memory service, in chunks.
+//!
+//! A chunk is carved from its start on, for kernel objects of this domain; carved parts stay. Frames of
+//! [`OWN_ALLOCATION`] bytes and more are allocations of their own and return to the service when they are deleted.
+
+use core::cell::{Cell, RefCell};
+
+use abi::layout::EARLY_RAM;
+use abi::{CapAddr, PAGE_SIZE};
+use sys::{Cap, CapKind, Frame, Ram};
+
+use crate::dispatch::{self, ThreadId};
+use crate::error::RtError;
+use crate::heap::reserve_only;
+use crate::local::local;
+use crate::owned::OwnedCap;
+use crate::{names, slots};
+
+/// Bytes from which on a frame is an allocation of its own.
+pub const OWN_ALLOCATION: u64 = 64 * 1024;
+/// Bytes that are asked of the memory service for carving.
+const CHUNK: u64 = 256 * 1024;
+/// Chunks that are carved at a time.
+const CHUNKS: usize = 8;
+
+#[derive(Clone, Copy)]
+struct Chunk {
+    ram: CapAddr,
+    base: u64,
+    size: u64,
+    used: u64,
+}
+
+impl Chunk {
+    fn carve(&mut self, bytes: u64, align: u64) -> Option<(Cap<Ram>, u64)> {
+        let start = (self.base + self.used).checked_next_multiple_of(align)? - self.base;
+        let end = start.checked_add(bytes)?;
+        if end > self.size {
+            return None;
+        }
+        self.used = end;
+        Some((Cap::new(self.ram), start))
+    }
+}
+
+local! {
+    static CHUNKS_LEFT: RefCell<[Option<Chunk>; CHUNKS]> = RefCell::new([None; CHUNKS]);
+}
+local! {
+    /// Whether the memory service may be asked.
+    static ASK: Cell<bool> = Cell::new(true);
+}
+
+/// Starts with what the builder gave, if it gave something.
+pub(crate) fn init() {
+    // An empty slot is no error: some domains have a memory service from the start.
+    let _ = donate(EARLY_RAM);
+}
+
+/// Adds the Ram capability in `ram` to what is carved. For those who have memory of their own.
+///
+/// # Errors
+/// When no Ram capability lies there.
+pub fn donate(ram: CapAddr) -> Result<(), RtError> {
+    let identity = Cap::<Ram>::new(ram).identify()?;
+    if identity.kind != sys::CapType::Ram {
+        return Err(RtError::NotAvailable);
+    }
+    add(Chunk { ram, base: identity.base, size: identity.size, used: 0 });
+    Ok(())
+}
+
+/// Never asks the memory service: for the memory service itself and what it depends on.
+pub fn live_on_own() {
+    ASK.with(|ask| ask.set(false));
+}
+
+/// Bytes that can be carved without asking anybody.
+pub fn left() -> u64 {
+    CHUNKS_LEFT.with(|chunks| chunks.borrow().iter().flatten().map(|chunk| chunk.size - chunk.used).sum())
+}
+
+/// Adds a chunk, in place of the one with least left.
+fn add(chunk: Chunk) {
+    CHUNKS_LEFT.with(|chunks| {
+        let mut chunks = chunks.borrow_mut();
+        let least = chunks.iter_mut().min_by_key(|slot| slot.map_or(0, |chunk| chunk.size - chunk.used));
+        if let Some(place) = least {
+            *place = Some(chunk);
+        }
+    });
+}
+
+fn carve_own(bytes: u64, align: u64) -> Option<(Cap<Ram>, u64)> {
+    CHUNKS_LEFT
+        .with(|chunks| chunks.borrow_mut().iter_mut().flatten().find_map(|chunk| chunk.carve(bytes, align)))
+}
+
+/// A part of a Ram capability: the capability and the byte offset in it. `bytes` is a multiple of the page; the
+/// physical address is a multiple of `align`, a power of two.
+///
+/// # Errors
+/// `OutOfMemory`.
+pub fn carve(bytes: u64, align: u64) -> Result<(Cap<Ram>, u64), RtError> {
+    if let Some(part) = carve_own(bytes, align) {
+        return Ok(part);
+    }
+    let size = bytes.checked_add(align).ok_or(RtError::OutOfMemory)?.max(CHUNK);
+    let ram = allocate(size, PAGE_SIZE)?;
+    donate(ram)?;
+    carve_own(bytes, align).ok_or(RtError::OutOfMemory)
+}
+
+/// Asks the memory service for an allocation; the slot is the caller's.
+///
+/// # Errors
+/// `OutOfMemory`, also when there is no memory service (yet).
+pub fn allocate(bytes: u64, align: u64) -> Result<CapAddr, RtError> {
+    if !ASK.with(Cell::get) {
+        return Err(RtError::OutOfMemory);
+    }
+    let answer = reserve_only(|| names::ask_memory(bytes, align));
+    // The wait for the answer may have used up a wake-up that was meant for the wait around it.
+    dispatch::unpark(ThreadId::MAIN);
+    answer
+}
+
+/// Makes a kernel object (a page table, a dispatcher, …) of `bytes` bytes, aligned to its size.
+///
+/// # Errors
+/// `OutOfMemory`, and those of the kernel.
+pub fn object<K: CapKind>(bytes: u64) -> Result<OwnedCap<K>, RtError> {
+    let (ram, offset) = carve(bytes, bytes.next_power_of_two())?;
+    retype(ram, offset, bytes)
+}
+
+/// Makes a frame of `bytes` bytes, rounded up to pages; zeroed.
+///
+/// # Errors
+/// `OutOfMemory`, and those of the kernel.
+pub fn frame(bytes: u64) -> Result<OwnedCap<Frame>, RtError> {
+    let bytes = bytes.max(1).checked_next_multiple_of(PAGE_SIZE).ok_or(RtError::OutOfMemory)?;
+    if bytes < OWN_ALLOCATION || !ASK.with(Cell::get) {
+        let (ram, offset) = carve(bytes, PAGE_SIZE)?;
+        return retype(ram, offset, bytes);
+    }
+    match allocate(bytes, PAGE_SIZE) {
+        Ok(ram) => {
+            let frame = retype(Cap::new(ram), 0, bytes);
+            slots::discard(ram);
+            frame
+        }
+        Err(error) => {
+            let (ram, offset) = carve_own(bytes, PAGE_SIZE).ok_or(error)?;
+            retype(ram, offset, bytes)
+        }
+    }
+}
+
+fn retype<K: CapKind>(ram: Cap<Ram>, offset: u64, bytes: u64) -> Result<OwnedCap<K>, RtError> {
+    let slot = slots::allocate()?;
+    if let Err(error) = ram.retype::<K>(offset, bytes, 1, slot) {
+        slots::release(slot);
+        return Err(error.into());
+    }
+    Ok(OwnedCap::new(slot))
+}

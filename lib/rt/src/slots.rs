@@ -1,0 +1,171 @@
+//! Capability slots of this domain: L2 CNodes of 256 slots, made as they are needed; the root CNode grows too.
+//!
+//! Growing needs memory and slots itself. That cannot go in circles: growing begins while [`RESERVE`] slots are still
+//! free, happens once at a time, and needs fewer.
+
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use abi::cap::{L1_CNODE_MAX_SIZE, L1_CNODE_MIN_SIZE, L2_CNODE_SIZE, L2_SLOTS, SLOT_SIZE};
+use abi::layout::{FIRST_FREE_CNODE, ROOT_CNODE, SELF_DISPATCHER};
+use abi::{CapAddr, ErrorKind, Rights};
+use sys::{Any, Cap, Dispatcher, L1CNode, L2CNode, Slot};
+
+use crate::error::RtError;
+use crate::heap::reserve_only;
+use crate::local::local;
+use crate::memory;
+
+/// Free slots at which another CNode is made.
+const RESERVE: usize = 32;
+
+/// Which slots of a CNode are in use. Slot 0 is the kernel's.
+struct Node {
+    l1: u64,
+    used: [u64; 4],
+}
+
+impl Node {
+    fn take(&mut self) -> Option<CapAddr> {
+        let word = self.used.iter().position(|&used| used != u64::MAX)?;
+        let bit = (!self.used[word]).trailing_zeros();
+        self.used[word] |= 1 << bit;
+        Some(CapAddr::new(self.l1, word as u64 * 64 + u64::from(bit)))
+    }
+}
+
+struct Slots {
+    /// Ascending by L1 index.
+    nodes: Vec<Node>,
+    free: usize,
+    /// The CNode where the last free slot was found or left.
+    hint: usize,
+    next_l1: u64,
+    root_slots: u64,
+}
+
+local! {
+    static SLOTS: RefCell<Slots> = RefCell::new(Slots {
+        nodes: Vec::new(),
+        free: 0,
+        hint: 0,
+        next_l1: FIRST_FREE_CNODE,
+        root_slots: L1_CNODE_MIN_SIZE / SLOT_SIZE,
+    });
+}
+local! {
+    static GROWING: Cell<bool> = Cell::new(false);
+}
+
+fn with<R>(f: impl FnOnce(&mut Slots) -> R) -> R {
+    SLOTS.with(|slots| reserve_only(|| f(&mut slots.borrow_mut())))
+}
+
+/// An empty slot of the own CSpace.
+///
+/// # Errors
+/// `OutOfMemory` when no slot is left and no CNode can be made.
+pub fn allocate() -> Result<CapAddr, RtError> {
+    if with(|slots| slots.free) <= RESERVE && !GROWING.with(|growing| growing.replace(true)) {
+        let grown = grow();
+        GROWING.with(|growing| growing.set(false));
+        // The reserve serves until memory is to be had again.
+        if with(|slots| slots.free) == 0 {
+            grown?;
+        }
+    }
+    with(Slots::take).ok_or(RtError::OutOfMemory)
+}
+
+/// Gives an empty slot back. Slots that [`allocate`] did not give (the builder's) are left alone.
+pub fn release(slot: CapAddr) {
+    with(|slots| slots.give_back(slot));
+}
+
+/// Deletes the capability in `slot` and gives the slot back.
+pub fn discard(slot: CapAddr) {
+    match Cap::<Any>::new(slot).delete() {
+        Ok(()) => release(slot),
+        Err(error) if error.kind == ErrorKind::EmptySlot => release(slot),
+        // It stays where it is, and the slot with it: it belongs to someone's revoke now.
+        Err(_) => {}
+    }
+}
+
+/// How many slots are free without making a CNode.
+pub fn available() -> usize {
+    with(|slots| slots.free)
+}
+
+impl Slots {
+    fn take(&mut self) -> Option<CapAddr> {
+        let count = self.nodes.len();
+        let order = (self.hint..count).chain(0..self.hint.min(count));
+        for index in order {
+            if let Some(slot) = self.nodes[index].take() {
+                self.hint = index;
+                self.free -= 1;
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    fn give_back(&mut self, slot: CapAddr) {
+        let Ok(index) = self.nodes.binary_search_by_key(&slot.l1(), |node| node.l1) else { return };
+        let (word, bit) = (slot.slot() as usize / 64, slot.slot() % 64);
+        let used = &mut self.nodes[index].used[word];
+        if slot.slot() != 0 && *used & 1 << bit != 0 {
+            *used &= !(1 << bit);
+            self.free += 1;
+            self.hint = index;
+        }
+    }
+
+    fn add(&mut self, l1: u64) {
+        self.nodes.push(Node { l1, used: [1, 0, 0, 0] });
+        self.hint = self.nodes.len() - 1;
+        self.free += L2_SLOTS as usize - 1;
+        self.next_l1 = l1 + 1;
+    }
+}
+
+/// Makes another CNode, and a larger root before if that is full.
+fn grow() -> Result<(), RtError> {
+    let (ram, offset) = memory::carve(L2_CNODE_SIZE, L2_CNODE_SIZE)?;
+    loop {
+        let (l1, root_slots) = with(|slots| (slots.next_l1, slots.root_slots));
+        if l1 >= root_slots {
+            enlarge_root(root_slots * SLOT_SIZE * 2)?;
+            continue;
+        }
+        let place = Slot::of_l1(Cap::new(ROOT_CNODE), l1);
+        match ram.retype::<L2CNode>(offset, 0, 1, place) {
+            Ok(()) => {
+                with(|slots| slots.add(l1));
+                return Ok(());
+            }
+            // The builder put something there (boot capabilities, say).
+            Err(error) if error.kind == ErrorKind::SlotOccupied => with(|slots| slots.next_l1 += 1),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Replaces the root CNode by one of `size` bytes.
+fn enlarge_root(size: u64) -> Result<(), RtError> {
+    if size > L1_CNODE_MAX_SIZE {
+        return Err(RtError::OutOfMemory);
+    }
+    let (ram, offset) = memory::carve(size, size)?;
+    let slot = allocate()?;
+    ram.retype::<L1CNode>(offset, size, 1, slot)?;
+    let new = Cap::<L1CNode>::new(slot);
+    Cap::<Dispatcher>::new(SELF_DISPATCHER).resize_cspace(new)?;
+    // The well-known address names the root in use; the former one is empty now.
+    Cap::<L1CNode>::new(ROOT_CNODE).delete()?;
+    new.copy_to(ROOT_CNODE, Rights::ALL)?;
+    discard(slot);
+    with(|slots| slots.root_slots = size / SLOT_SIZE);
+    Ok(())
+}
