@@ -12,6 +12,11 @@ pub struct AsidPool {
 }
 
 impl AsidPool {
+    /// None at all, until `init`.
+    pub const fn new() -> AsidPool {
+        AsidPool { used: [0; MOST / 64], groups: [0; MOST / 64 / 64] }
+    }
+
     /// All of `0` to `count - 1` free but 0. `count` is 256 or 65,536, as the processor says.
     pub fn init(&mut self, count: u32) {
         self.used = [0; MOST / 64];
@@ -46,11 +51,10 @@ impl AsidPool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::boxed::Box;
     use std::collections::BTreeSet;
 
     fn pool(count: u32) -> Box<AsidPool> {
-        let mut pool = Box::new(AsidPool { used: [0; MOST / 64], groups: [0; MOST / 4096] });
+        let mut pool = Box::new(AsidPool::new());
         pool.init(count);
         pool
     }

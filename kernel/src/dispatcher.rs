@@ -8,8 +8,8 @@
 //!   1024   its events: endpoints and notifications, 32 bytes each, by index
 //! ```
 //!
-//! The four capabilities are read at every use, never cached: when one is revoked its slot is empty,
-//! and a dispatcher that lacks one cannot run.
+//! These capabilities are read at every use, never cached: when one is revoked its slot is empty. A dispatcher
+//! without address space or frame cannot run and ends; one without a CSpace can name nothing any more.
 
 use abi::cap::{DISPATCHER_HEAD_SIZE, EVENT_SIZE};
 use abi::frame::{Cause, State};

@@ -14,6 +14,11 @@ pub struct InterruptTable {
 }
 
 impl InterruptTable {
+    /// Nobody listens to anything.
+    pub const fn new() -> InterruptTable {
+        InterruptTable { bindings: [0; END_BINDABLE as usize] }
+    }
+
     /// Who listens to an interrupt.
     pub fn listener(&self, interrupt: u32) -> Option<(DispatcherRef, u32)> {
         let word = *self.bindings.get(interrupt as usize)?;

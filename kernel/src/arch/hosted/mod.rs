@@ -1,13 +1,15 @@
 //! A machine in memory, for tests and fuzzing on the host: an arena for physical memory, an emulated MMU
 //! that notices what real ones do not forgive, a counter that the test turns.
 
+mod boot;
 mod mmu;
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::page_table::Tlb;
-pub use mmu::{Access, Mmu, Translation};
+pub use boot::{boot, tiny_program};
+pub use mmu::{Access, Fault, Mmu, Translation};
 
 /// The interrupt of the timer.
 pub const TIMER_INTERRUPT: u32 = 27;

@@ -1,0 +1,203 @@
+//! System calls on a booted core, called as the entry code calls them.
+
+use abi::boot::BOOT_CNODE;
+use abi::cap::{CapAddr, Rights};
+use abi::frame::{Area, State};
+use abi::layout::{EARLY_RAM, KERNEL, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER, SELF_FRAME};
+use abi::{CapType, ErrorKind, Syscall};
+use kernel::arch::{boot, tiny_program};
+use kernel::cpu::Core;
+use kernel::schedule::{self, Next};
+use kernel::syscall::{self, Reply};
+use proptest::prelude::*;
+
+const RAM: usize = 64 << 20;
+
+/// A core in user mode of `init`.
+fn core() -> Box<Core> {
+    let mut core = boot(&tiny_program(), RAM);
+    assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
+    core
+}
+
+fn call(core: &mut Core, number: Syscall, a: &[u64]) -> Result<Reply, ErrorKind> {
+    let mut arguments = [0; 7];
+    arguments[..a.len()].copy_from_slice(a);
+    syscall::call(core, number as u64, arguments).map_err(|error| error.kind)
+}
+
+fn free(slot: u64) -> u64 {
+    CapAddr::new(BOOT_CNODE, slot).0
+}
+
+fn retype(core: &mut Core, from: CapAddr, ty: CapType, offset: u64, size: u64, slot: u64) -> Result<Reply, ErrorKind> {
+    call(core, Syscall::CapRetype, &[from.0, ty as u64, offset, size, 1, 0, slot])
+}
+
+fn repeat(core: &mut Core, number: Syscall, a: &[u64]) -> Result<(), ErrorKind> {
+    while call(core, number, a)? == Reply::Value(1) {}
+    Ok(())
+}
+
+#[test]
+fn init_is_entered_at_its_entry_point_with_its_frame() {
+    let mut core = boot(&tiny_program(), RAM);
+    match schedule::next(&mut core) {
+        Next::Upcall { frame, pc, .. } => assert_eq!((frame, pc), (abi::layout::FRAME_BASE, 0x20_0000)),
+        _ => panic!("no upcall"),
+    }
+}
+
+#[test]
+fn the_image_of_init_is_mapped_with_its_own_rights_and_nothing_else_is() {
+    let mut core = core();
+    let hardware = &mut core.machine.hardware;
+    assert_eq!(hardware.translate(0x20_0000).expect("text").rights, Rights::READ.or(Rights::EXECUTE));
+    assert_eq!(hardware.translate(0x20_1000).expect("data").rights, Rights::READ.or(Rights::WRITE));
+    assert!(hardware.translate(0x20_2000).is_err());
+    assert!(hardware.translate(abi::layout::STACK_TOP - 1).is_ok());
+    assert!(hardware.translate(abi::layout::STACK_TOP - abi::layout::STACK_SIZE - 1).is_err(), "no guard page");
+    assert!(hardware.mmu.complaints.is_empty());
+}
+
+#[test]
+fn each_number_that_is_no_system_call_is_refused() {
+    let mut core = core();
+    for number in [37, 64, u64::MAX] {
+        let error = syscall::call(&mut core, number, [0; 7]).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::UnknownSyscall);
+    }
+}
+
+#[test]
+fn a_forged_capability_address_names_nothing() {
+    let mut core = core();
+    for (address, expected) in [
+        (0, ErrorKind::BadSlot),
+        (1 << 32, ErrorKind::AddressOutOfRange),
+        (u64::MAX, ErrorKind::AddressOutOfRange),
+        (free(200), ErrorKind::EmptySlot),
+        (CapAddr::new(40, 1).0, ErrorKind::NoCNode),
+    ] {
+        assert_eq!(call(&mut core, Syscall::CapIdentify, &[address]), Err(expected), "{address:#x}");
+    }
+}
+
+#[test]
+fn a_dispatcher_that_lost_its_address_space_ends_instead_of_running() {
+    let mut core = core();
+    let d = core.machine.current.expect("init runs");
+    repeat(&mut core, Syscall::CapRevoke, &[0, ROOT_VNODE.0]).expect("revoke");
+    assert!(matches!(schedule::next(&mut core), Next::Idle));
+    assert_eq!(core.machine.dispatcher(d).state(), State::Ended);
+}
+
+#[test]
+fn a_dispatcher_that_deletes_the_ground_it_stands_on_is_gone() {
+    let mut core = core();
+    for slot in [SELF_DISPATCHER.0, SELF_FRAME.0, ROOT_VNODE.0, ROOT_CNODE.0] {
+        let _ = repeat(&mut core, Syscall::CapRevoke, &[0, slot]);
+    }
+    while core.db.step(&mut core.machine, caps::BUDGET) == caps::Progress::More {}
+    assert!(matches!(schedule::next(&mut core), Next::Idle));
+}
+
+#[test]
+fn a_wait_ends_at_its_deadline_and_the_timer_is_off_when_nobody_waits() {
+    let mut core = core();
+    assert_eq!(core.machine.hardware.timer, None);
+    assert_eq!(call(&mut core, Syscall::Wait, &[1000]), Ok(Reply::Switch));
+    assert!(matches!(schedule::next(&mut core), Next::Idle));
+    assert_eq!(core.machine.hardware.timer, Some(1000));
+    core.machine.hardware.ticks = 1001;
+    kernel::trap::interrupt(&mut core);
+    assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
+    assert_eq!(core.machine.hardware.timer, None);
+}
+
+#[test]
+fn a_resumed_context_is_the_one_that_was_saved_and_waits_for_ready_events() {
+    let mut core = core();
+    let d = core.machine.current.expect("init runs");
+    let frame = core.machine.frame(d).expect("frame");
+    let mut context = frame.load_context(Area::Enabled);
+    (context.pc, context.x[7]) = (0x1234, 99);
+    frame.store_context(Area::Enabled, &context);
+    frame.set_ready(5);
+    assert_eq!(call(&mut core, Syscall::Resume, &[0]), Ok(Reply::Value(0)));
+    // User space clears its ready events.
+    let mut core = self::core();
+    let frame = core.machine.frame(core.machine.current.expect("init")).expect("frame");
+    frame.store_context(Area::Enabled, &context);
+    assert_eq!(call(&mut core, Syscall::Resume, &[0]), Ok(Reply::Switch));
+    assert!(matches!(schedule::next(&mut core), Next::Restore));
+    assert_eq!((core.context.pc, core.context.x[7]), (0x1234, 99));
+    assert!(!frame.is_disabled());
+}
+
+#[test]
+fn a_root_cnode_grows_and_every_capability_keeps_its_address() {
+    let mut core = core();
+    retype(&mut core, EARLY_RAM, CapType::L1CNode, 0, 16384, free(100)).expect("a larger root");
+    repeat(&mut core, Syscall::CSpaceResize, &[SELF_DISPATCHER.0, free(100)]).expect("resize");
+    assert_eq!(call(&mut core, Syscall::CapIdentify, &[KERNEL.0]), Ok(Reply::Results));
+    assert_eq!(call(&mut core, Syscall::CapIdentify, &[CapAddr::new(200, 1).0]), Err(ErrorKind::NoCNode));
+    assert_eq!(call(&mut core, Syscall::CapIdentify, &[CapAddr::new(255, 1).0]), Err(ErrorKind::AddressOutOfRange));
+}
+
+#[test]
+fn overlapping_unaligned_and_overflowing_retypes_are_refused() {
+    let mut core = core();
+    let frame = CapType::Frame;
+    assert!(retype(&mut core, EARLY_RAM, frame, 0x1000, 0x2000, free(100)).is_ok());
+    for (offset, size, expected) in [
+        (0x2000, 0x1000, ErrorKind::Overlap),
+        (0, 0x2000, ErrorKind::Overlap),
+        (0x3800, 0x1000, ErrorKind::Unaligned),
+        (0x4000, 0x1001, ErrorKind::Unaligned),
+        (u64::MAX & !0xfff, 0x1000, ErrorKind::OutOfRange),
+        (0x4000, u64::MAX & !0xfff, ErrorKind::OutOfRange),
+        (1 << 30, 0x1000, ErrorKind::OutOfRange),
+    ] {
+        assert_eq!(retype(&mut core, EARLY_RAM, frame, offset, size, free(101)), Err(expected), "{offset:#x} + {size:#x}");
+    }
+}
+
+fn word() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0u64..20,
+        (0u64..4, 0u64..40).prop_map(|(l1, slot)| l1 << 8 | slot),
+        (0u64..512).prop_map(|page| page << 12),
+        Just(abi::layout::USER_END),
+        any::<u64>(),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if std::env::var_os("BARRELDISH_LONG").is_some() { 5000 } else { 60 }))]
+
+    /// Whatever a domain asks for, the kernel answers or lets somebody else run; it neither panics nor touches memory outside the arena.
+    #[test]
+    fn no_argument_harms_the_kernel(calls in prop::collection::vec((0u64..40, prop::array::uniform7(word())), 1..200)) {
+        let mut core = core();
+        for (number, arguments) in calls {
+            if number == Syscall::PowerOff as u64 {
+                continue;
+            }
+            core.packet.header = arguments[6];
+            match syscall::call(&mut core, number, arguments) {
+                Ok(Reply::Switch) => {
+                    if matches!(schedule::next(&mut core), Next::Idle) {
+                        core.machine.hardware.ticks += 1 << 30;
+                        kernel::trap::interrupt(&mut core);
+                        if matches!(schedule::next(&mut core), Next::Idle) {
+                            break;
+                        }
+                    }
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        prop_assert!(core.machine.hardware.mmu.complaints.is_empty());
+    }
+}
