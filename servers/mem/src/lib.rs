@@ -1,0 +1,21 @@
+//! The memory server of a core: hands out its RAM by capability.
+//!
+//! ```text
+//!   root Ram ──retype──► Unit ──zero, in steps──► retype ──► Ram ──► client, who alone holds it
+//!      ▲                   │ kept here
+//!      └── free again ◄── deleted ◄── pulled when the last capability over it is gone
+//! ```
+//!
+//! There is no call to free memory: the kernel rings a doorbell when a unit has no capabilities left, and the server takes it
+//! back. So what a client loses in any way, the client itself included, returns (R1), and nothing is polled.
+//!
+//! Zeroing goes in steps of the kernel with other clients served in between (K2, K7). The server asks nobody for
+//! anything: it lives on what its builder gave and then on its own roots.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod books;
+
+pub use books::{Books, Grant, Status};
