@@ -39,9 +39,9 @@ pub fn command(options: &Options) -> Result<u8> {
     });
     if let Some(artifacts) = artifacts {
         tally.step("size::kernel_text_is_small", || size::check_kernel(&artifacts));
-        let before = tally;
+        let before = tally.count();
         tally.cargo_test(&mut scenarios(options, &workspace, &artifacts));
-        if let (Some(name), true) = (&options.filter, tally == before) {
+        if let (Some(name), true) = (&options.filter, tally.count() == before) {
             tally.step("scenarios", || Err(Failure::new(format!("no scenario's name contains `{name}`"))));
         }
     }
