@@ -4,6 +4,9 @@ use crate::error::errors;
 use alloc::vec::Vec;
 use ipc::Wire;
 
+/// Most bytes of one write; who has more writes again, and loses nothing by it: a line has one owner until it ends.
+pub const MAX_CONSOLE_WRITE: usize = 4096;
+
 /// The service's name.
 pub const CONSOLE: &str = "console";
 
@@ -17,7 +20,7 @@ errors! {
         /// More writes wait on this session than one may have.
         TooManyWrites => "too many writes wait on this console session",
         /// More bytes than one write may have.
-        WriteTooLong => "one write to the console has at most 64 KiB",
+        WriteTooLong => "one write to the console has at most 4096 bytes",
         /// A read of no bytes.
         EmptyRead => "a read must ask for at least one byte",
         /// The domain has no session.
@@ -38,13 +41,13 @@ pub enum ConsoleMode {
 }
 
 /// The terminal. Each channel is a session, which ends with it.
-#[ipc::interface(limit = 69632)]
+#[ipc::interface(limit = 8192)]
 pub trait Console {
-    /// Writes bytes; answered once there is room for another write. Lines of two sessions never mix.
+    /// Writes at most [`MAX_CONSOLE_WRITE`] bytes; answered once there is room for another write. Lines of two sessions never mix.
     #[deferred]
     fn write(&self, bytes: &[u8]) -> Result<(), ConsoleError>;
 
-    /// Answered when there is input: 1 to `max` bytes, or none for end of file. A read that is cancelled
+    /// Answered when there is input: 1 to `max` bytes (4096 at most), or none for end of file. A read that is cancelled
     /// takes no input.
     #[deferred]
     fn read(&self, max: u32) -> Result<Vec<u8>, ConsoleError>;

@@ -24,7 +24,9 @@ mod names;
 mod spawn;
 mod system;
 
-pub use console::{CONSOLE, Console, ConsoleClient, ConsoleError, ConsoleMode, ConsoleServer};
+pub use console::{
+    CONSOLE, Console, ConsoleClient, ConsoleError, ConsoleMode, ConsoleServer, MAX_CONSOLE_WRITE,
+};
 pub use memory::{CoreMemory, Memory, MemoryClient, MemoryError, MemoryServer};
 pub use names::{
     MAX_NAME, Names, NamesClient, NamesError, NamesServer, Service, ServiceClient, ServiceError,

@@ -195,8 +195,9 @@ impl Outgoing {
             Err(SendError::PeerGone) => return Step::PeerGone,
             Err(SendError::BadCapability) => {
                 let (method, sequence) = (message.method, message.sequence);
-                let message = self.queue.pop_front();
-                self.size -= message.map_or(0, |m| m.body.size());
+                if let Some(message) = self.queue.pop_front() {
+                    self.drop_message(port, message);
+                }
                 return Step::Refused { method, sequence };
             }
         }

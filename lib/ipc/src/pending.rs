@@ -5,7 +5,7 @@
 
 use crate::error::{CallError, Malformed};
 use crate::message::{Assembled, MAX_REQUESTS};
-use crate::wire::{Decode, Words, decode_bytes, decode_packet};
+use crate::wire::{Decode, Words, copy_words, decode_bytes, decode_packet};
 use abi::CapAddr;
 use abi::packet::{Header, Packet};
 use alloc::vec::Vec;
@@ -22,14 +22,16 @@ pub(crate) enum Waiter<T> {
     Task(Waker),
 }
 
+/// `Copy`, so that setting it costs no look at what it was.
+#[derive(Clone, Copy)]
 enum Phase {
     /// Free; the next free slot.
     Free(u32),
     Waiting,
     /// The answer is in the slot.
     Answered,
-    /// The answer came in many packets.
-    AnsweredLong(Assembled),
+    /// The answer came in many packets: it is in `long`.
+    AnsweredLong,
     Failed(CallError),
 }
 
@@ -40,6 +42,7 @@ struct Slot<T> {
     header: Header,
     words: Words,
     capability: Option<CapAddr>,
+    long: Option<Assembled>,
 }
 
 /// The table. After [`Pending::fail_next`] began, every request fails with the same error.
@@ -111,6 +114,7 @@ impl<T: Copy> Pending<T> {
             header: Header(0),
             words: [0; 7],
             capability: None,
+            long: None,
         });
         self.free = index as u32;
         Ok(())
@@ -129,7 +133,7 @@ impl<T: Copy> Pending<T> {
         let header = Header(packet.header);
         let slot = self.waiting(header.sequence())?;
         slot.header = header;
-        slot.words = packet.words;
+        copy_words(&mut slot.words, &packet.words);
         slot.capability = capability;
         slot.phase = Phase::Answered;
         Some(core::mem::replace(&mut slot.waiter, Waiter::Nobody))
@@ -139,7 +143,8 @@ impl<T: Copy> Pending<T> {
     pub(crate) fn answer_long(&mut self, message: Assembled) -> Result<Waiter<T>, Assembled> {
         match self.waiting(message.header.sequence()) {
             Some(slot) => {
-                slot.phase = Phase::AnsweredLong(message);
+                slot.phase = Phase::AnsweredLong;
+                slot.long = Some(message);
                 Ok(core::mem::replace(&mut slot.waiter, Waiter::Nobody))
             }
             None => Err(message),
@@ -172,13 +177,13 @@ impl<T: Copy> Pending<T> {
     pub(crate) fn take<R: Decode>(&mut self, sequence: u32) -> Taken<R> {
         let index = sequence & INDEX_MASK;
         let Some(slot) = self.slots.get_mut(index as usize) else { return Taken::NotYet };
-        let taken = match &slot.phase {
+        let taken = match slot.phase {
             Phase::Answered => {
                 let value = decode_packet::<R>(slot.header, &slot.words, slot.capability);
                 Taken::Decoded(value, slot.capability)
             }
             Phase::Waiting | Phase::Free(_) => return Taken::NotYet,
-            Phase::AnsweredLong(_) | Phase::Failed(_) => return self.take_rare(index),
+            Phase::AnsweredLong | Phase::Failed(_) => return self.take_rare(index),
         };
         slot.phase = Phase::Free(self.free);
         slot.sequence = slot.sequence.wrapping_add(1 << INDEX_BITS);
@@ -189,17 +194,18 @@ impl<T: Copy> Pending<T> {
     #[cold]
     fn take_rare<R>(&mut self, index: u32) -> Taken<R> {
         match self.release(index) {
-            Phase::AnsweredLong(message) => Taken::Long(message),
-            Phase::Failed(error) => Taken::Failed(error),
+            (_, Some(message)) => Taken::Long(message),
+            (Phase::Failed(error), None) => Taken::Failed(error),
             _ => Taken::NotYet,
         }
     }
 
-    fn release(&mut self, index: u32) -> Phase {
+    fn release(&mut self, index: u32) -> (Phase, Option<Assembled>) {
         let slot = &mut self.slots[index as usize];
         slot.sequence = slot.sequence.wrapping_add(1 << INDEX_BITS);
         let next = core::mem::replace(&mut self.free, index);
-        core::mem::replace(&mut slot.phase, Phase::Free(next))
+        let phase = core::mem::replace(&mut slot.phase, Phase::Free(next));
+        (phase, slot.long.take())
     }
 
     /// Somebody else waits for the answer from now on (the same task with another waker). The former
@@ -222,10 +228,10 @@ impl<T: Copy> Pending<T> {
         let capability = slot.capability;
         let waiter = core::mem::replace(&mut slot.waiter, Waiter::Nobody);
         match self.release(index) {
-            Phase::Waiting => GivenUp::Waiting(waiter),
-            Phase::Answered => GivenUp::Answered(capability),
-            Phase::AnsweredLong(message) => GivenUp::Answered(message.capability),
-            Phase::Free(_) | Phase::Failed(_) => GivenUp::Nothing,
+            (_, Some(message)) => GivenUp::Answered(message.capability),
+            (Phase::Waiting, None) => GivenUp::Waiting(waiter),
+            (Phase::Answered, None) => GivenUp::Answered(capability),
+            _ => GivenUp::Nothing,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::message::{
 use crate::port::{Lock, Outcome, Port, Receiver, SendError, Task};
 use crate::reply::{Answer, Answering, Reply};
 use crate::wire::{
-    Capability, Decode, Encode, WordSink, bytes_of, decode_bytes, decode_packet, fits, words_of,
+    Capability, Decode, Encode, WordSink, bytes_of, copy_words, decode_bytes, decode_packet, fits, words_of,
 };
 use abi::CapAddr;
 use abi::packet::{FLAG_BYTES, Header, PAYLOAD_BYTES, PAYLOAD_WORDS, Packet};
@@ -44,6 +44,15 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request in one packet.
+    #[inline(always)]
+    fn of(packet: &Packet, capability: Option<CapAddr>) -> Request {
+        let header = Header(packet.header);
+        let mut request = Request { header, words: [0; PAYLOAD_WORDS], long: None, capability };
+        copy_words(&mut request.words, &packet.words);
+        request
+    }
+
     /// The number of the method.
     #[inline(always)]
     pub fn method(&self) -> u8 {
@@ -424,7 +433,7 @@ where
     fn answer(&self, header: Header, answer: Answer, packet: &mut Packet) -> Outcome {
         match answer {
             Answer { kind: KIND_REPLY, body: Body::Words { words, length }, capability, .. } => {
-                packet.words = words;
+                copy_words(&mut packet.words, &words);
                 self.reply(header, packet, length, 0, capability)
             }
             Answer { kind: KIND_REPLY, body: Body::Bytes(bytes), capability, .. }
@@ -489,8 +498,7 @@ where
         let header = Header(packet.header);
         match (self.channel.status(), header.kind()) {
             (OPEN, KIND_ONE_WAY) if is_whole(header) => {
-                let request = Request { header, words: packet.words, long: None, capability };
-                return self.request(request, packet);
+                return self.request(Request::of(packet, capability), packet);
             }
             (OPEN, KIND_CALL | KIND_ONE_WAY | KIND_FRAGMENT) => {
                 return self.on_part(packet, capability);
@@ -544,8 +552,7 @@ where
         if !plain || self.channel.status() != OPEN {
             return self.on_other(packet, capability);
         }
-        let request = Request { header, words: packet.words, long: None, capability };
-        self.request(request, packet)
+        self.request(Request::of(packet, capability), packet)
     }
 
     fn on_unsent(&self, packet: &Packet, capability: Option<CapAddr>) {

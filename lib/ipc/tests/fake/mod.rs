@@ -2,7 +2,7 @@
 //!
 //! `park` delivers one packet, polls one woken task or runs the next scripted event, in this order; if there is
 //! nothing of these, the call would hang, and the test fails.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use abi::CapAddr;
 use abi::packet::{HEADER_CAPABILITY, Packet};

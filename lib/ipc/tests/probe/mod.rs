@@ -1,5 +1,5 @@
 //! An interface with a method of every shape, and its server.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use crate::fake::{CLIENT, FakePort, SERVER, World};
 use ipc::{CallError, Caller, Capability, Reply, Stub, Wire};
@@ -68,6 +68,10 @@ pub struct State {
     pub notes: RefCell<Vec<String>>,
     pub gone: RefCell<Vec<Caller>>,
     pub calls: Cell<u32>,
+    /// Capabilities that handlers gave away.
+    pub given: RefCell<Vec<abi::CapAddr>>,
+    /// Capabilities that handlers were handed.
+    pub received: RefCell<Vec<abi::CapAddr>>,
 }
 
 impl State {
@@ -127,12 +131,16 @@ impl Probe for Prober {
         self.0.notes.borrow_mut().push(text);
     }
     fn pass(&self, _: &Caller, _text: String, cap: Capability) -> Result<Capability, ProbeError> {
+        self.0.received.borrow_mut().push(cap.address());
         Ok(Capability::lend(cap.address()))
     }
     fn give(&self, _caller: &Caller, address: u64) -> Result<Option<Capability>, ProbeError> {
         match address {
             1 => Ok(None),
-            _ => Ok(Some(Capability::give(abi::CapAddr(address)))),
+            _ => {
+                self.0.given.borrow_mut().push(abi::CapAddr(address));
+                Ok(Some(Capability::give(abi::CapAddr(address))))
+            }
         }
     }
     fn whoami(&self, caller: &Caller) -> (u64, u64) {
