@@ -18,6 +18,8 @@ pub struct Core {
     pub results: [u64; 8],
     /// The packet of a send that does not take the direct way.
     pub packet: Packet,
+    /// The number of the system call.
+    pub number: u64,
     /// Top of the kernel's stack, where it is in user mode.
     pub stack_top: u64,
     /// The mapping database.

@@ -95,7 +95,7 @@ const _: () = assert!(size_of::<Event>() as u64 == EVENT_SIZE);
 
 impl Dispatcher {
     /// Its state.
-    #[inline]
+    #[inline(always)]
     pub fn state(&self) -> State {
         match self.state {
             0 => State::Fresh,
@@ -105,7 +105,7 @@ impl Dispatcher {
         }
     }
     /// Sets the state.
-    #[inline]
+    #[inline(always)]
     pub fn set_state(&mut self, state: State) {
         self.state = state as u8;
     }
@@ -141,12 +141,12 @@ impl DispatcherRef {
         self.0.get()
     }
     /// As the number that the timer tree uses: units of 64 bytes, as slots are named.
-    #[inline]
+    #[inline(always)]
     pub fn number(self) -> u32 {
         (self.base() >> 6) as u32
     }
     /// From the number that the timer tree uses.
-    #[inline]
+    #[inline(always)]
     pub fn from_number(number: u32) -> Option<DispatcherRef> {
         DispatcherRef::at(u64::from(number) << 6)
     }
@@ -195,7 +195,7 @@ const GONE: u8 = 2;
 
 impl Event {
     /// What it is used for.
-    #[inline]
+    #[inline(always)]
     pub fn kind(&self) -> EventKind {
         match self.kind {
             1 => EventKind::EndPoint,

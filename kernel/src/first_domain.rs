@@ -33,7 +33,6 @@ const EARLY_BYTES: u64 = 4 << 20;
 const DISPATCHER_BYTES: u64 = 8192;
 
 /// Why there is no first domain.
-#[derive(Debug)]
 pub enum FirstDomainError {
     /// No initrd.
     NoModules,
@@ -53,11 +52,16 @@ impl fmt::Display for FirstDomainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoModules => f.write_str("no boot modules: give QEMU the archive with -initrd"),
-            Self::Archive(error) => write!(f, "the archive of boot modules is damaged: {error}"),
+            Self::Archive(_) => f.write_str("the archive of boot modules is damaged; `cargo xtask image` makes a new one"),
             Self::NoInit => f.write_str("no boot module is called init"),
-            Self::Load(error) => write!(f, "the boot module init is no program: {error}"),
+            Self::Load(_) => f.write_str("the boot module init is no program; `cargo xtask image` makes a new one"),
             Self::NoRam => f.write_str("not enough RAM for init: give QEMU at least 64 MiB"),
-            Self::Capability(what, kind) => write!(f, "init: {what}: {}", kind.text()),
+            Self::Capability(what, kind) => {
+                f.write_str("init: ")?;
+                f.write_str(what)?;
+                f.write_str(": ")?;
+                f.write_str(kind.text())
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::schedule;
 use crate::syscall::{self, Reply};
 
 /// The endpoint that a slot lets its holder send to.
-#[inline]
+#[inline(always)]
 pub fn sendable(slot: &Slot) -> Result<(DispatcherRef, u32), ErrorKind> {
     if slot.cap_type() != CapType::EndPoint {
         return Err(ErrorKind::WrongType);

@@ -55,7 +55,7 @@ pub mod kernel_slot {
 
 impl Machine {
     /// A dispatcher.
-    #[inline]
+    #[inline(always)]
     pub fn dispatcher(&self, d: DispatcherRef) -> &Dispatcher {
         // SAFETY: a `DispatcherRef` names live dispatcher memory (its invariant), which only this core's kernel
         // touches (K1), and the borrow of `self` keeps mutable references away.
@@ -63,7 +63,7 @@ impl Machine {
     }
 
     /// A dispatcher, to change.
-    #[inline]
+    #[inline(always)]
     pub fn dispatcher_mut(&mut self, d: DispatcherRef) -> &mut Dispatcher {
         // SAFETY: as `dispatcher`; the mutable borrow of `self` makes it the only reference.
         unsafe { &mut *self.hardware.direct_map(d.base()).cast::<Dispatcher>() }
@@ -71,20 +71,20 @@ impl Machine {
 
     /// Event `index` of a dispatcher. The caller has it from an EndPoint or Notify capability, a peer link or a loop
     /// below `events_used`: retype checked it against the object's size.
-    #[inline]
+    #[inline(always)]
     pub fn event(&self, d: DispatcherRef, index: u32) -> &Event {
         // SAFETY: as `dispatcher`; the table of events follows the head, and `index` is inside the object.
         unsafe { &*self.event_address(d, index) }
     }
 
     /// As [`Machine::event`], to change.
-    #[inline]
+    #[inline(always)]
     pub fn event_mut(&mut self, d: DispatcherRef, index: u32) -> &mut Event {
         // SAFETY: as `event`; the mutable borrow of `self` makes it the only reference.
         unsafe { &mut *self.event_address(d, index) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn event_address(&self, d: DispatcherRef, index: u32) -> *mut Event {
         let offset = abi::cap::DISPATCHER_HEAD_SIZE + u64::from(index) * abi::cap::EVENT_SIZE;
         self.hardware.direct_map(d.base() + offset).cast()
@@ -109,7 +109,7 @@ impl Machine {
     }
 
     /// The frame that a dispatcher shares with the kernel, while its capability is there.
-    #[inline]
+    #[inline(always)]
     pub fn frame(&self, d: DispatcherRef) -> Option<SharedFrame> {
         let slot = &self.dispatcher(d).slots[slot::FRAME];
         if slot.cap_type() == abi::CapType::Frame {
@@ -121,7 +121,7 @@ impl Machine {
     }
 
     /// Root table and ASID of a dispatcher's address space, while its capability is there.
-    #[inline]
+    #[inline(always)]
     pub fn address_space(&self, d: DispatcherRef) -> Option<(u64, u16)> {
         let state = self.dispatcher(d);
         let slot = &state.slots[slot::VSPACE];
@@ -130,14 +130,14 @@ impl Machine {
 }
 
 impl caps::Machine for Machine {
-    #[inline]
+    #[inline(always)]
     fn slot(&self, r: SlotRef) -> &Slot {
         // SAFETY: slot references come from a lookup in a CNode or from links of the mapping database; both name
         // slots inside live kernel objects (K4), which only this core's kernel touches (K1).
         unsafe { &*self.hardware.direct_map(r.address()).cast::<Slot>() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot_mut(&mut self, r: SlotRef) -> &mut Slot {
         // SAFETY: as `slot`; the mutable borrow of `self` makes it the only reference.
         unsafe { &mut *self.hardware.direct_map(r.address()).cast::<Slot>() }

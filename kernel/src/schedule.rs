@@ -221,6 +221,7 @@ fn start_slice(m: &mut Machine, d: DispatcherRef) {
 }
 
 /// Adds the time since the last look to the current dispatcher's account.
+#[inline(always)]
 pub fn account(m: &mut Machine) {
     let now = m.hardware.now();
     let ran = now.wrapping_sub(m.accounted_until);

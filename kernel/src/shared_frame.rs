@@ -22,18 +22,18 @@ impl SharedFrame {
     ///
     /// # Safety
     /// `base` points to `size` bytes of RAM, page aligned, that a Frame capability names, for as long as the value lives.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn new(base: *mut u8, size: u64) -> SharedFrame {
         SharedFrame { base, size }
     }
 
     /// Bytes of the frame.
-    #[inline]
+    #[inline(always)]
     pub fn size(self) -> u64 {
         self.size
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(self, offset: u64) -> &'static AtomicU64 {
         debug_assert!(offset + 8 <= self.size);
         // SAFETY: all offsets come from `abi::frame` or from a ring that was checked against `size` when it was
@@ -41,7 +41,7 @@ impl SharedFrame {
         unsafe { AtomicU64::from_ptr(self.base.add(offset as usize).cast()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn half(self, offset: u64) -> &'static AtomicU32 {
         debug_assert!(offset + 4 <= self.size);
         // SAFETY: as `word`.
@@ -49,25 +49,25 @@ impl SharedFrame {
     }
 
     /// Whether upcalls are disabled.
-    #[inline]
+    #[inline(always)]
     pub fn is_disabled(self) -> bool {
         self.word(0).load(Relaxed) != 0
     }
 
     /// Disables or enables upcalls.
-    #[inline]
+    #[inline(always)]
     pub fn set_disabled(self, disabled: bool) {
         self.word(0).store(u64::from(disabled), Relaxed);
     }
 
     /// Whether any event is ready.
-    #[inline]
+    #[inline(always)]
     pub fn any_ready(self) -> bool {
         self.word(8).load(Relaxed) != 0
     }
 
     /// Marks event `index` as ready. `index` is below `abi::frame::MAX_EVENTS`.
-    #[inline]
+    #[inline(always)]
     pub fn set_ready(self, index: u32) {
         let group = u64::from(index >> 6);
         self.word(READY_OFFSET + group * 8).fetch_or_relaxed(1 << (index & 63));
@@ -102,13 +102,13 @@ impl SharedFrame {
     }
 
     /// The receiver's count of packets taken out of the ring at `ring`.
-    #[inline]
+    #[inline(always)]
     pub fn ring_head(self, ring: u32) -> u32 {
         self.half(u64::from(ring)).load(Relaxed)
     }
 
     /// Tells the receiver how many packets were put in.
-    #[inline]
+    #[inline(always)]
     pub fn set_ring_tail(self, ring: u32, tail: u32) {
         self.half(u64::from(ring) + 4).store(tail, Relaxed);
     }
@@ -127,7 +127,7 @@ impl SharedFrame {
     }
 
     /// Writes a packet into its place of the ring at `ring`, `place` being below the ring's size.
-    #[inline]
+    #[inline(always)]
     pub fn put_packet(self, ring: u32, place: u32, packet: &Packet) {
         let start = u64::from(ring) + PACKET_SIZE + u64::from(place) * PACKET_SIZE;
         self.word(start).store(packet.header, Relaxed);
@@ -143,7 +143,7 @@ trait RelaxedOr {
 }
 
 impl RelaxedOr for AtomicU64 {
-    #[inline]
+    #[inline(always)]
     fn fetch_or_relaxed(&self, bits: u64) {
         self.store(self.load(Relaxed) | bits, Relaxed);
     }

@@ -20,7 +20,7 @@ pub struct CNode {
 
 impl CNode {
     /// The CNode that an `L1CNode` capability names, `None` for other types.
-    #[inline]
+    #[inline(always)]
     pub const fn of(capability: &Slot) -> Option<CNode> {
         match capability.ty {
             CapType::L1CNode => Some(CNode {
@@ -36,7 +36,7 @@ impl Db {
     /// The slot at a capability address, empty or not.
     ///
     /// Errors: `AddressOutOfRange`, `NoCNode`, `BadSlot` (slot 0).
-    #[inline]
+    #[inline(always)]
     pub fn slot_at<M: Machine>(m: &M, root: CNode, address: CapAddr) -> Result<SlotRef, ErrorKind> {
         if address.l1() >= root.slots as u64 {
             return Err(ErrorKind::AddressOutOfRange);

@@ -14,7 +14,7 @@
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 
-use abi::Syscall;
+use abi::{Error, Syscall};
 use abi::frame::Context;
 use abi::packet::{HEADER_CAPABILITY, Packet};
 use caps::Progress;
@@ -96,6 +96,7 @@ el0_sync:
     add     x16, x16, :lo12:{handlers}
     mov     x17, #{count}
     cmp     x8, x17
+    str     x8, [x7, #{number}]
     csel    x8, x8, x17, lo
     ldr     x16, [x16, x8, lsl #3]
     str     x30, [sp, #-16]!
@@ -201,6 +202,7 @@ el0_irq:
     interrupt = sym interrupt,
     packet = const offset_of!(Core, packet),
     results = const offset_of!(Core, results),
+    number = const offset_of!(Core, number),
     stack_top = const offset_of!(Core, stack_top),
     vector = const offset_of!(Dispatcher, vector),
     frame_address = const offset_of!(Dispatcher, frame_address),
@@ -213,7 +215,8 @@ const COUNT: usize = 37;
 
 type Handler = extern "C" fn(u64, u64, u64, u64, u64, u64, u64, &mut Core) -> Answer;
 
-/// The handler of system call `N`: [`syscall::call`], of which the compiler keeps the one arm.
+/// The handler of system call `N`: [`syscall::call`], of which the compiler keeps the one arm. For the calls whose
+/// instructions are counted; [`common_handler`] serves the others.
 extern "C" fn handler<const N: u64>(
     x0: u64,
     x1: u64,
@@ -224,7 +227,27 @@ extern "C" fn handler<const N: u64>(
     x6: u64,
     core: &mut Core,
 ) -> Answer {
-    match syscall::call(core, N, [x0, x1, x2, x3, x4, x5, x6]) {
+    answer(syscall::call(core, N, [x0, x1, x2, x3, x4, x5, x6]))
+}
+
+/// The handler of all other numbers.
+extern "C" fn common_handler(
+    x0: u64,
+    x1: u64,
+    x2: u64,
+    x3: u64,
+    x4: u64,
+    x5: u64,
+    x6: u64,
+    core: &mut Core,
+) -> Answer {
+    let number = core.number;
+    answer(syscall::call(core, number, [x0, x1, x2, x3, x4, x5, x6]))
+}
+
+#[inline(always)]
+fn answer(reply: Result<Reply, Error>) -> Answer {
+    match reply {
         Ok(Reply::Value(value)) => Answer { status: 0, value },
         Ok(Reply::Results) => Answer { status: GO_RESULTS, value: 0 },
         Ok(Reply::Switch) => Answer { status: GO_SWITCH, value: 0 },
@@ -232,13 +255,20 @@ extern "C" fn handler<const N: u64>(
     }
 }
 
-macro_rules! handlers {
-    ($($number:literal)*) => { [$(handler::<$number>),*] };
-}
-
-static HANDLERS: [Handler; COUNT + 1] = handlers!(
-    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37
-);
+/// By number; the last is for numbers that no system call has.
+static HANDLERS: [Handler; COUNT + 1] = {
+    let mut handlers: [Handler; COUNT + 1] = [common_handler; COUNT + 1];
+    handlers[Syscall::Null as usize] = handler::<{ Syscall::Null as u64 }>;
+    handlers[Syscall::Send as usize] = handler::<{ Syscall::Send as u64 }>;
+    handlers[Syscall::Wait as usize] = handler::<{ Syscall::Wait as u64 }>;
+    handlers[Syscall::Resume as usize] = handler::<{ Syscall::Resume as u64 }>;
+    handlers[Syscall::CapCopy as usize] = handler::<{ Syscall::CapCopy as u64 }>;
+    handlers[Syscall::CapDelete as usize] = handler::<{ Syscall::CapDelete as u64 }>;
+    handlers[Syscall::CapRevoke as usize] = handler::<{ Syscall::CapRevoke as u64 }>;
+    handlers[Syscall::Map as usize] = handler::<{ Syscall::Map as u64 }>;
+    handlers[Syscall::MappingFill as usize] = handler::<{ Syscall::MappingFill as u64 }>;
+    handlers
+};
 
 const _: () = assert!(Syscall::from_number(COUNT as u64 - 1).is_some() && Syscall::from_number(COUNT as u64).is_none());
 

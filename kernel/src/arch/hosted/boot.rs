@@ -31,7 +31,9 @@ pub fn boot(init: &[u8], ram: usize) -> Box<Core> {
     hardware.zero(kernel_slots, abi::PAGE_SIZE);
     let mut core = Box::new(core_on(hardware, kernel_slots));
     core.machine.asids.init(1 << 16);
-    first_domain::start(&mut core, &facts, free).expect("init");
+    if let Err(error) = first_domain::start(&mut core, &facts, free) {
+        panic!("{error}");
+    }
     core
 }
 
@@ -64,6 +66,7 @@ fn core_on(hardware: Hardware, kernel_slots: u64) -> Core {
         context: Context { x: [0; 31], sp: 0, pc: 0, pstate: 0, tpidr: 0, reserved: 0 },
         results: [0; 8],
         packet: Packet::default(),
+        number: 0,
         stack_top: 0,
         db: Db::new(),
         machine,
