@@ -293,6 +293,7 @@ mod tests {
         assert_eq!(seen("bd:/$ ").prompts, [6]);
         assert_eq!(seen("x\r\nbd:/sd card$ ").prompts, [16]);
         assert_eq!(seen("say bd:/$ ").prompts, [0; 0]);
+        assert_eq!(seen("wait...\rbd:/$ ").prompts, [14]);
         assert_eq!(seen("\x1b[2J\x1b[Hbd:/$ ").prompts, [13]);
     }
 
