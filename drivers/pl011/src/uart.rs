@@ -16,7 +16,7 @@ pub struct Uart<R> {
     registers: R,
     mask: u32,
     errors: ErrorCounts,
-    /// A character that was waiting when the FIFO was switched on, which clears it.
+    /// A character that was waiting when the FIFO was switched on, which empties it.
     early: Option<u8>,
 }
 
@@ -84,13 +84,24 @@ impl<R: Registers> Uart<R> {
         uart.registers.write(Register::IntegerBaud, whole);
         uart.registers.write(Register::FractionalBaud, fraction);
         uart.registers.write(Register::FifoLevel, FIFO_LEVELS);
-        if uart.registers.read(Register::LineControl) & line::FIFO_ENABLE == 0 {
-            uart.early = uart.next_byte();
-        }
-        uart.registers.write(Register::LineControl, line::EIGHT_BITS | line::FIFO_ENABLE);
+        uart.switch_fifo_on();
         uart.registers.write(Register::Control, control::ENABLE | control::TRANSMIT | control::RECEIVE);
         uart.set_mask(interrupt::RECEIVE | interrupt::RECEIVE_TIMEOUT);
         Ok(uart)
+    }
+
+    /// Sets 8N1 and the FIFOs on, and saves a character that waited while they were off. It is read after the
+    /// switch, from the first place of the FIFO, where it was all the time (DDI 0183G, 3.3.1: without FIFOs
+    /// that place is the holding register). Reading it before would invite the emulator to deliver the next
+    /// one right then, and the switch clears what has arrived by then.
+    fn switch_fifo_on(&mut self) {
+        let off = self.registers.read(Register::LineControl) & line::FIFO_ENABLE == 0;
+        let waiting = self.registers.read(Register::Flag) & flag::RECEIVE_EMPTY == 0;
+        self.registers.write(Register::LineControl, line::EIGHT_BITS | line::FIFO_ENABLE);
+        if off && waiting {
+            let word = self.registers.read(Register::Data);
+            self.early = self.errors.note(word).then_some(word as u8);
+        }
     }
 
     /// Says why the device interrupted, and clears what needs no other handling. The receive and transmit
@@ -135,7 +146,7 @@ impl<R: Registers> Uart<R> {
     /// transmit interrupt is left on and comes when there is room; otherwise it is off.
     ///
     /// The FIFO is full whenever the interrupt is switched on, so it passes its level on the way down and
-    /// the interrupt cannot fail to come (section 2.8.2 raises it by the passage, not by the level).
+    /// the interrupt cannot fail to come (section 2.8: the passage raises it, not the level).
     pub fn transmit(&mut self, bytes: &[u8]) -> usize {
         let mut count = 0;
         while count < bytes.len() && self.registers.read(Register::Flag) & flag::TRANSMIT_FULL == 0 {
