@@ -5,6 +5,8 @@
 mod client;
 mod parse;
 mod server;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use proc_macro::TokenStream;

@@ -43,11 +43,14 @@ impl Wake for Wakeups {
     }
 }
 
+/// Packets in flight, each with the capability that lands with it.
+pub type Ring = VecDeque<(Packet, Option<CapAddr>)>;
+
 #[derive(Default)]
 pub struct World {
     capacity: Cell<usize>,
     /// Packets on their way to this end.
-    pub rings: [RefCell<VecDeque<(Packet, Option<CapAddr>)>>; 2],
+    pub rings: [RefCell<Ring>; 2],
     /// A sender to this end met a full ring.
     blocked: [Cell<bool>; 2],
     receivers: [RefCell<Option<Arc<dyn Receiver>>>; 2],

@@ -59,12 +59,15 @@ pub trait Probe {
     fn whoami(&self) -> (u64, u64);
 }
 
+/// A stored reply.
+pub type Later = Reply<Result<String, ProbeError>>;
+
 #[derive(Default)]
 pub struct State {
     pub open: Cell<u32>,
     pub at_gate: RefCell<Vec<Waker>>,
     pub gates_dropped: Cell<u32>,
-    pub replies: RefCell<Vec<(u32, Reply<Result<String, ProbeError>>)>>,
+    pub replies: RefCell<Vec<(u32, Later)>>,
     pub notes: RefCell<Vec<String>>,
     pub gone: RefCell<Vec<Caller>>,
     pub calls: Cell<u32>,
@@ -124,7 +127,7 @@ impl Probe for Prober {
         std::mem::forget(guard);
         Ok(number)
     }
-    fn later(&self, _: &Caller, key: u32, reply: Reply<Result<String, ProbeError>>) {
+    fn later(&self, _: &Caller, key: u32, reply: Later) {
         self.0.replies.borrow_mut().push((key, reply));
     }
     fn note(&self, _caller: &Caller, text: String) {
