@@ -43,9 +43,9 @@ pub(super) fn build(segments: &[(u64, u32, &[u8], u64)], entry: u64) -> Vec<u8> 
     for half in [64, 56, segments.len() as u16, 0, 0, 0] {
         file.extend(half.to_le_bytes());
     }
-    let mut offset = 0x1000;
+    let mut offset = 0x1000u64;
     for (address, flags, bytes, memory) in segments {
-        offset = (offset as u64).next_multiple_of(0x1000) + address % 0x1000;
+        offset = offset.next_multiple_of(0x1000) + address % 0x1000;
         file.extend(1u32.to_le_bytes());
         file.extend(flags.to_le_bytes());
         for word in [offset, *address, *address, bytes.len() as u64, *memory, 0x1000] {
@@ -53,9 +53,9 @@ pub(super) fn build(segments: &[(u64, u32, &[u8], u64)], entry: u64) -> Vec<u8> 
         }
         offset += bytes.len() as u64;
     }
-    let mut offset = 0x1000;
+    let mut offset = 0x1000u64;
     for (address, _, bytes, _) in segments {
-        offset = (offset as u64).next_multiple_of(0x1000) + address % 0x1000;
+        offset = offset.next_multiple_of(0x1000) + address % 0x1000;
         file.resize(offset as usize, 0);
         file.extend(*bytes);
         offset += bytes.len() as u64;
