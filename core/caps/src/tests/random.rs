@@ -1,6 +1,8 @@
 //! Random operations, sensible and not, over the fake machine: beside the naive model, and interleaved in the smallest steps. Everything is
 //! checked after every step. `BARRELDISH_LONG=1` makes a million operations of each kind.
 
+use std::collections::BTreeMap;
+
 use abi::{CapType, ErrorKind, PAGE_SIZE, Rights};
 use proptest::prelude::*;
 
@@ -37,6 +39,8 @@ struct Run {
     w: World,
     /// The model, when whole operations are compared.
     model: Option<Model>,
+    /// Operations tried, and those that succeeded.
+    tally: BTreeMap<String, (u64, u64)>,
 }
 
 fn is_boot(s: SlotRef) -> bool {
@@ -47,7 +51,7 @@ impl Run {
     fn new(compared: bool) -> Run {
         let w = World::new();
         let model = compared.then(|| Model { caps: Model::real(&w.m), ..Model::default() });
-        Run { w, model }
+        Run { w, model, tally: BTreeMap::new() }
     }
 
     /// A slot to work on: mostly one with a capability of the wanted kind.
@@ -81,7 +85,7 @@ impl Run {
             homes = find(CapType::L2CNode);
         }
         let home = d.pick(&homes);
-        let reach = u64::from(home.count.min(24).max(count) - count + 1);
+        let reach = u64::from(home.count.min(48).max(count) - count + 1);
         for _ in 0..8 {
             let first = home.first.plus(d.below(reach) as u32);
             let free = (0..count).all(|i| self.w.get(first.plus(i)).is_empty());
@@ -92,7 +96,20 @@ impl Run {
         slot(100 + d.below(100) as u32)
     }
 
-    fn agree(&self, what: &str, result: Result<(), ErrorKind>, errors: Option<Vec<ErrorKind>>) {
+    fn count(&mut self, what: String, succeeded: bool) {
+        let entry = self.tally.entry(what).or_default();
+        entry.0 += 1;
+        entry.1 += u64::from(succeeded);
+    }
+
+    fn agree(
+        &mut self,
+        what: &str,
+        ty: CapType,
+        result: Result<(), ErrorKind>,
+        errors: Option<Vec<ErrorKind>>,
+    ) {
+        self.count(format!("{what} {ty:?}"), result.is_ok());
         match (errors, result) {
             (None, _) => {}
             (Some(errors), Ok(())) => assert!(errors.is_empty(), "{what} allowed, model: {errors:?}"),
@@ -112,10 +129,29 @@ impl Run {
         }
         let errors = self.model.as_ref().map(|m| m.copy_errors(src, dst));
         let result = self.w.db.copy(&mut self.w.m, src, dst, mask);
-        self.agree("copy", result, errors);
+        self.agree("copy", self.w.get(src).ty, result, errors);
         if let (Ok(()), Some(model)) = (result, &mut self.model) {
             model.copy(src, dst, mask);
         }
+    }
+
+    /// An offset in a source where nothing was made yet, if a few tries find one.
+    fn free_offset(&self, d: &mut Dice, src: SlotRef, bytes: u64) -> u64 {
+        let s = self.w.get(src);
+        let key = |s: &Slot| (s.ty, s.base, s.size, s.is(Flags::ROOT));
+        let pages = (s.size / PAGE_SIZE).max(1);
+        for _ in 0..6 {
+            let offset = d.below(pages) * PAGE_SIZE;
+            let (from, to) = (s.base + offset, s.base + offset + bytes.max(1));
+            let taken = self.w.m.occupied().any(|(_, o)| {
+                let inside = o.base >= s.base && o.end() <= s.end() && o.base < to && o.end() > from;
+                inside && key(o) != key(s) && !(o.size == s.size && o.ty == CapType::Unit)
+            });
+            if !taken && to <= s.end() {
+                return offset;
+            }
+        }
+        d.below(pages) * PAGE_SIZE
     }
 
     fn retype(&mut self, d: &mut Dice) {
@@ -147,7 +183,10 @@ impl Run {
             _ => 0,
         };
         let object_size = if d.one_in(40) { d.roll() >> d.below(64) } else { object_size };
-        let offset = if numbers { d.below(6) } else { d.below(pages.max(1)) * PAGE_SIZE };
+        let offset = match numbers {
+            true => d.below(6),
+            false => self.free_offset(d, src, object_size * count),
+        };
         let offset = if d.one_in(40) { d.roll() >> d.below(64) } else { offset };
         let count = if d.one_in(80) { d.roll() >> d.below(64) } else { count };
         let args = RetypeArgs { ty, offset, object_size, count };
@@ -155,7 +194,7 @@ impl Run {
         let limit = self.w.m.asid_limit;
         let errors = self.model.as_ref().map(|m| m.retype_errors(src, &args, dst, limit));
         let result = self.w.db.retype(&mut self.w.m, src, &args, dst);
-        self.agree("retype", result, errors);
+        self.agree("retype", ty, result, errors);
         if result.is_err() {
             return;
         }
@@ -183,7 +222,20 @@ impl Run {
     }
 
     fn map(&mut self, d: &mut Dice) {
-        let vnode = self.source(d, |s| s.ty.vnode_level().is_some());
+        let installed: Vec<u64> = (self.w.m.occupied())
+            .filter(|(_, s)| s.is(Flags::IN_TREE) && s.ty.vnode_level().is_some())
+            .filter(|(_, s)| crate::vnode::Place::of(s).is_some())
+            .map(|(_, s)| s.base)
+            .collect();
+        let has_leaf = |r: &Run| {
+            let mut all = r.w.m.occupied();
+            all.any(|(_, s)| s.ty == CapType::VNodeL3 && installed.contains(&s.base))
+        };
+        let leaf = !d.one_in(3) && has_leaf(self);
+        let vnode = self.source(d, |s| {
+            let fit = if leaf { s.ty == CapType::VNodeL3 } else { s.ty.vnode_level().is_some() };
+            fit && (installed.is_empty() || installed.contains(&s.base))
+        });
         let level = self.w.get(vnode).ty.vnode_level().unwrap_or(3);
         let target = self.source(d, |s| match level {
             3 => matches!(s.ty, CapType::Frame | CapType::DevFrame),
@@ -192,15 +244,15 @@ impl Run {
         let frame = self.w.get(target).ty.vnode_level().is_none();
         let dst = self.destination(d, 1, CapType::Mapping);
         let args = MapArgs {
-            offset: if frame { d.below(4) * PAGE_SIZE } else { 0 },
-            first: if d.one_in(40) { d.roll() >> d.below(64) } else { d.below(40) },
-            count: if frame { 1 + d.below(6) } else { 1 },
-            rights: Rights::from_bits(if d.one_in(10) { d.below(16) } else { d.pick(&[1, 3, 5]) }),
+            offset: if frame && d.one_in(3) { d.below(3) * PAGE_SIZE } else { 0 },
+            first: if d.one_in(40) { d.roll() >> d.below(64) } else { d.below(60) },
+            count: if frame && d.one_in(2) { 1 + d.below(3) } else { 1 },
+            rights: Rights::from_bits(if d.one_in(10) { d.below(16) } else { d.pick(&[1, 1, 3, 5]) }),
             fill: d.one_in(2),
         };
         let errors = self.model.as_ref().map(|m| m.map_errors(vnode, dst, target, &args));
         let result = self.w.db.map(&mut self.w.m, vnode, dst, target, &args);
-        self.agree("map", result, errors);
+        self.agree("map", self.w.get(target).ty, result, errors);
         if let (Ok(()), Some(model)) = (result, &mut self.model) {
             model.map(vnode, dst, target, &args);
         }
@@ -250,8 +302,9 @@ impl Run {
         }
         let budget = cost::DELETE * (1 + d.below(6) as u32);
         let Some(model) = &mut self.model else {
-            let _ = self.w.db.delete_within(&mut self.w.m, slot, budget);
-            return;
+            let ty = self.w.get(slot).ty;
+            let result = self.w.db.delete_within(&mut self.w.m, slot, budget);
+            return self.count(format!("delete {ty:?}"), result.is_ok());
         };
         let busy = model.caps.values().any(|c| c.unit == slot);
         let expected = match model.caps.get(&slot) {
@@ -269,13 +322,15 @@ impl Run {
     fn revoke(&mut self, d: &mut Dice) {
         // Revoking the whole of RAM is for the end.
         let slot = self.source(d, |s| !s.is(Flags::ROOT));
-        if is_boot(slot) && !d.one_in(10) {
+        let in_root = slot.0 < super::world::slot(0).0;
+        if is_boot(slot) && (in_root || !d.one_in(10)) {
             return;
         }
         let budget = cost::DELETE * (1 + d.below(6) as u32);
         let Some(model) = &mut self.model else {
-            let _ = self.w.db.revoke_within(&mut self.w.m, slot, budget);
-            return;
+            let ty = self.w.get(slot).ty;
+            let result = self.w.db.revoke_within(&mut self.w.m, slot, budget);
+            return self.count(format!("revoke {ty:?}"), result.is_ok());
         };
         let expected = match model.caps.get(&slot) {
             None => Some(ErrorKind::EmptySlot),
@@ -339,8 +394,9 @@ impl Run {
     }
 
     fn resize(&mut self, d: &mut Dice) {
-        let old = self.source(d, |s| s.ty == CapType::L1CNode);
-        let new = self.source(d, |s| s.ty == CapType::L1CNode);
+        let old = self.source(d, |s| s.ty == CapType::L1CNode && s.base != page(0));
+        let size = self.w.get(old).size;
+        let new = self.source(d, |s| s.ty == CapType::L1CNode && s.size > size);
         // The boot root holds capabilities that may revoke the boot CNodes.
         if self.w.get(old).base == page(0) {
             return;
@@ -350,6 +406,7 @@ impl Run {
             self.w.check();
             result = self.w.db.resize_cspace(&mut self.w.m, old, new);
         }
+        self.count("resize".into(), result.is_ok());
         if result.is_ok() && self.model.is_some() {
             self.resume_model();
         }
@@ -373,6 +430,39 @@ impl Run {
             model.zeroed.insert(unit, size);
             model.retype(unit, &inner, ram);
         }
+        if d.one_in(2) {
+            self.grow_address_space(ram);
+        }
+    }
+
+    /// An address space with one frame, from the first eight pages of a Ram; as much as there is room for.
+    fn grow_address_space(&mut self, ram: SlotRef) {
+        use CapType::*;
+        let free: Vec<SlotRef> =
+            (FREE..200).map(slot).filter(|s| self.w.get(*s).is_empty()).take(9).collect();
+        if free.len() < 9 {
+            return;
+        }
+        for (i, ty) in [VNodeL0, VNodeL1, VNodeL2, VNodeL3, Frame].into_iter().enumerate() {
+            let object_size = if ty == Frame { 4 * PAGE_SIZE } else { 0 };
+            let args = RetypeArgs { ty, offset: i as u64 * PAGE_SIZE, object_size, count: 1 };
+            if self.w.db.retype(&mut self.w.m, ram, &args, free[i]).is_err() {
+                return;
+            }
+            if let Some(model) = &mut self.model {
+                model.retype(ram, &args, free[i]);
+            }
+            if i > 0 {
+                let rights = Rights::READ.or(Rights::WRITE);
+                let count = if ty == Frame { 4 } else { 1 };
+                let args = MapArgs { offset: 0, first: 32, count, rights, fill: true };
+                let (vnode, dst) = (free[i - 1], free[4 + i]);
+                self.w.db.map(&mut self.w.m, vnode, dst, free[i], &args).unwrap();
+                if let Some(model) = &mut self.model {
+                    model.map(vnode, dst, free[i], &args);
+                }
+            }
+        }
     }
 
     fn step(&mut self, seed: u64) {
@@ -383,11 +473,11 @@ impl Run {
             15..19 => self.map(d),
             19 | 20 => self.mapping(d),
             21 | 22 => self.touch(d),
-            23..26 => self.delete(d),
-            26 => self.revoke(d),
-            27 => self.unit(d),
-            28 if d.one_in(4) => self.resize(d),
-            29 | 30 => self.grow(d),
+            23..27 => self.delete(d),
+            27 => self.revoke(d),
+            28 => self.unit(d),
+            29 if d.one_in(2) => self.resize(d),
+            30 => self.grow(d),
             _ if self.model.is_none() => {
                 let _ = self.w.db.step(&mut self.w.m, d.below(30) as u32);
             }
@@ -407,23 +497,32 @@ impl Run {
     }
 }
 
-fn run(compared: bool, seeds: &[u64]) {
+fn run(compared: bool, seeds: &[u64]) -> BTreeMap<String, (u64, u64)> {
     let mut run = Run::new(compared);
     for &seed in seeds {
         run.step(seed);
     }
     run.w.tear_down();
+    run.tally
 }
 
 /// Long runs, when asked for: `operations` in runs of 1,000.
 fn long(compared: bool, operations: u64) {
-    if std::env::var_os("BARRELDISH_LONG").is_none() {
-        return;
-    }
+    let Some(wanted) = std::env::var_os("BARRELDISH_LONG") else { return };
+    // Any other number than 1 makes so many operations.
+    let wanted = wanted.to_str().and_then(|w| w.parse().ok()).unwrap_or(1);
+    let operations = if wanted > 1 { wanted } else { operations };
+    let mut tally: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for first in (0..operations).step_by(1000) {
         let mut d = Dice(first ^ u64::from(compared) << 63);
         let seeds: Vec<u64> = (0..1000).map(|_| d.roll()).collect();
-        run(compared, &seeds);
+        for (what, (tried, succeeded)) in run(compared, &seeds) {
+            let entry = tally.entry(what).or_default();
+            *entry = (entry.0 + tried, entry.1 + succeeded);
+        }
+    }
+    for (what, (tried, succeeded)) in tally {
+        println!("{what}: {succeeded} of {tried}");
     }
 }
 
