@@ -3,6 +3,7 @@
 use alloc::rc::Rc;
 use alloc::sync::{Arc, Weak};
 use core::cell::{Cell, RefCell};
+use core::time::Duration;
 
 use abi::frame::{RING_PEER_GONE, RING_SENDER_BLOCKED, RING_WRITABLE};
 use abi::packet::{HEADER_CAPABILITY, Packet};
@@ -15,7 +16,10 @@ use crate::dispatch::{self, ThreadId};
 use crate::error::RtError;
 use crate::events::{self, Event};
 use crate::frame::{Frame, Ring, ring_bytes};
-use crate::slots;
+use crate::{executor, slots, time};
+
+/// How long a peer without a landing slot is left alone.
+const LANDING_RETRY: Duration = Duration::from_millis(1);
 
 /// Who gets a channel's packets.
 enum Target {
@@ -71,6 +75,12 @@ impl Channel {
         let offset = events::allocate_ring(ring_bytes(packets))?;
         Channel::with_ring(event, own, packets, offset)
             .inspect_err(|_| events::release_ring(offset, ring_bytes(packets)))
+    }
+
+    /// The end of the own endpoint `own`, which has this event index already.
+    pub(crate) fn adopt(event: u32, own: Cap<EndPoint>, packets: u32) -> Result<Rc<Channel>, RtError> {
+        events::reserve(event)?;
+        Channel::place(event, own, packets)
     }
 
     /// The end of the own endpoint `own`, with the ring at a given place.
@@ -146,7 +156,24 @@ impl Channel {
     /// Queues a packet in the peer's ring.
     #[inline]
     pub(crate) fn send(&self, packet: &Packet, capability: Option<CapAddr>) -> Result<(), SendError> {
-        self.peer.get().send(packet, capability.map(Cap::<Any>::new)).map_err(refusal)
+        self.peer.get().send(packet, capability.map(Cap::<Any>::new)).map_err(|error| self.refused(error))
+    }
+
+    /// What a refused send means. The kernel tells when there is room again, but not when the peer offers a landing
+    /// slot: that is tried again after a while.
+    #[cold]
+    pub(crate) fn refused(&self, error: sys::Error) -> SendError {
+        let error = refusal(error);
+        if error == SendError::NoLandingSlot {
+            let event = self.event;
+            executor::spawn(async move {
+                time::sleep(LANDING_RETRY).await;
+                if let Some(receiver) = events::channel(event).and_then(|channel| channel.receiver()) {
+                    receiver.on_writable();
+                }
+            });
+        }
+        error
     }
 
     /// A packet came. `Some`: the packet is an answer now, to be sent with that capability.
@@ -202,7 +229,9 @@ impl Channel {
         if self.landing.get() != CapAddr::NULL {
             return;
         }
-        let Ok(slot) = slots::allocate() else { return };
+        // A leaf must not wait for memory while it takes in the answer of the memory service.
+        let slot = if self.leaf.get() { slots::allocate_reserved() } else { slots::allocate() };
+        let Ok(slot) = slot else { return };
         match self.own.set_landing(Some(slot)) {
             Ok(()) => self.landing.set(slot),
             Err(_) => slots::release(slot),
@@ -298,8 +327,7 @@ impl Channel {
 }
 
 /// What a refused send means for the channel.
-#[cold]
-pub(crate) fn refusal(error: sys::Error) -> SendError {
+fn refusal(error: sys::Error) -> SendError {
     match error.kind {
         ErrorKind::Full => SendError::Full,
         ErrorKind::NoLandingSlot => SendError::NoLandingSlot,

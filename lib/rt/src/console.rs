@@ -1,36 +1,66 @@
-//! What a domain prints: kept until a line is whole, so that the output of two domains never mixes within a line.
+//! What a domain prints and reads: its session at the console.
+//!
+//! Output is kept until a line is whole, so that the output of two domains never mixes within a line. The session is
+//! opened by the first use; where there is none (yet), output goes to the kernel's log.
 
+use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 
+use interfaces::{CONSOLE, ConsoleClient, ConsoleError};
+
+use crate::channel::LmpPort;
+use crate::error::RtError;
 use crate::local::local;
-use crate::{dispatch, report};
+use crate::{dispatch, executor, names};
 
 /// Bytes of a line without an end that are kept at most.
 const LONGEST: usize = 4096;
+/// Bytes of one write; the console takes at most 64 KiB.
+const CHUNK: usize = 32 * 1024;
+
+/// A session at the console.
+pub type Session = ConsoleClient<LmpPort>;
 
 local! {
     static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::new());
 }
-
-/// Where lines go.
-pub trait Sink {
-    /// Takes bytes of the domain's output, in order. Must not print.
-    fn write(&self, bytes: &[u8]);
-}
-
 local! {
-    static SINK: RefCell<Option<alloc::rc::Rc<dyn Sink>>> = RefCell::new(None);
+    static SESSION: RefCell<Option<Rc<Session>>> = RefCell::new(None);
+}
+local! {
+    /// Output goes to the kernel's log, whatever there is.
+    static LOG_ONLY: Cell<bool> = Cell::new(false);
+}
+local! {
+    /// The session is being opened, or the domain is a server: no new session for last words.
+    static NO_SESSION: Cell<bool> = Cell::new(false);
 }
 
-/// Sends output to `sink` from now on. Until then it goes to the kernel's log.
-pub fn set_sink(sink: alloc::rc::Rc<dyn Sink>) {
-    drop(SINK.with(|place| place.replace(Some(sink))));
+/// Sends all output to the kernel's log: for servers that the console depends on.
+pub fn use_log() {
+    LOG_ONLY.with(|flag| flag.set(true));
 }
 
-/// Whether output has a place to go to besides the kernel's log.
-pub fn has_sink() -> bool {
-    SINK.with(|place| place.borrow().is_some())
+/// The domain is a server from now on.
+pub(crate) fn serving() {
+    NO_SESSION.with(|flag| flag.set(true));
+}
+
+/// The domain's session, opened if it is not.
+///
+/// # Errors
+/// Those of [`names::connect`]; `NotAvailable` after [`use_log`] and, if it is not open yet, in a handler or task.
+pub fn session() -> Result<Rc<Session>, RtError> {
+    if let Some(session) = SESSION.with(|session| session.borrow().clone()) {
+        return Ok(session);
+    }
+    if LOG_ONLY.with(Cell::get) || dispatch::in_handler() {
+        return Err(RtError::NotAvailable);
+    }
+    let session = Rc::new(names::connect::<Session>(CONSOLE)?);
+    SESSION.with(|place| place.replace(Some(session.clone())));
+    Ok(session)
 }
 
 /// Prints: whole lines go out, the rest is kept until its line ends, or is [`flush`]ed.
@@ -47,42 +77,44 @@ pub fn flush() {
 /// Appends to `line`, and takes out what is to be sent now.
 fn split(line: &mut Vec<u8>, bytes: &[u8]) -> Vec<u8> {
     line.extend_from_slice(bytes);
-    let end = if line.len() > LONGEST {
-        line.len()
-    } else {
-        line.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1)
-    };
-    if end == line.len() {
-        return core::mem::take(line);
-    }
-    line.drain(..end).collect()
+    let last = line.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let end = if line.len() - last > LONGEST { line.len() } else { last };
+    let rest = line.split_off(end);
+    core::mem::replace(line, rest)
 }
 
 fn send(bytes: &[u8]) {
     if bytes.is_empty() {
         return;
     }
-    match SINK.with(|place| place.borrow().clone()) {
-        Some(sink) => sink.write(bytes),
-        None => sys::debug_print(bytes),
+    match session() {
+        Ok(session) => bytes.chunks(CHUNK).for_each(|chunk| send_to(&session, chunk)),
+        Err(_) => sys::debug_print(bytes),
+    }
+}
+
+fn send_to(session: &Rc<Session>, bytes: &[u8]) {
+    if dispatch::in_handler() {
+        // Encoded now, hence in order; nobody waits for the answer.
+        let write = session.write_async(bytes);
+        executor::spawn(async move { drop(write.await) });
+    } else if let Err(ConsoleError::Call(_)) = session.write(bytes) {
+        // The console is gone, and a new session is opened by the next line.
+        SESSION.with(|place| place.replace(None));
+        sys::debug_print(bytes);
     }
 }
 
 /// Prints a report when nothing can be relied on: to the console if the thread can still wait for it.
 pub(crate) fn last_words(bytes: &[u8]) {
-    debug_assert!(report::reporting());
-    let sink = SINK.with(|place| place.try_borrow().ok().and_then(|sink| sink.clone()));
-    match sink {
-        Some(sink) if !dispatch::in_handler() => {
-            let kept = LINE.with(|line| line.try_borrow_mut().map(|mut line| core::mem::take(&mut *line)));
-            if let Ok(kept) = kept
-                && !kept.is_empty()
-            {
-                sink.write(&kept);
-            }
-            sink.write(bytes);
-        }
-        _ => sys::debug_print(bytes),
+    let free = !dispatch::in_handler() && !LOG_ONLY.with(Cell::get);
+    let open = SESSION.with(|place| place.try_borrow().is_ok_and(|session| session.is_some()));
+    if free && (open || !NO_SESSION.with(Cell::get)) {
+        let kept = LINE.with(|line| line.try_borrow_mut().map(|mut line| core::mem::take(&mut *line)));
+        send(&kept.unwrap_or_default());
+        send(bytes);
+    } else {
+        sys::debug_print(bytes);
     }
 }
 

@@ -28,7 +28,7 @@ use abi::packet::{HEADER_CAPABILITY, Packet};
 use ipc::port::SendError;
 
 use crate::arch::{self, Wake};
-use crate::channel::{self, Channel};
+use crate::channel::Channel;
 use crate::events::{self, Event};
 use crate::frame::Frame;
 use crate::local::local;
@@ -209,7 +209,7 @@ impl Core {
     ) -> Result<Wake, SendError> {
         let (endpoint, capability) = (channel.peer().address(), capability.unwrap_or(CapAddr::NULL));
         arch::send_wait(self.frame, endpoint, capability, packet, time::next_deadline(), buffer)
-            .map_err(channel::refusal)
+            .map_err(|error| channel.refused(error))
     }
 
     /// Whether something can be done without waiting for an event.

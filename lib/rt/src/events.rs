@@ -6,6 +6,7 @@ use core::cell::RefCell;
 
 use crate::channel::Channel;
 use crate::error::RtError;
+use crate::heap::reserve_only;
 use crate::local::local;
 use crate::notify::Bell;
 use crate::ranges::Ranges;
@@ -33,10 +34,14 @@ local! {
     static TABLE: RefCell<Table> = RefCell::new(Table { entries: Vec::new(), limit: 0, rings: Ranges::new() });
 }
 
+fn with<R>(f: impl FnOnce(&mut Table) -> R) -> R {
+    // The heap may need a channel to grow, hence must not do so in here.
+    TABLE.with(|table| reserve_only(|| f(&mut table.borrow_mut())))
+}
+
 /// Starts the books: event indices from `first` below `limit` and frame offsets in `rings` are free.
 pub(crate) fn init(first: u32, limit: u32, rings: core::ops::Range<u64>) {
-    TABLE.with(|table| {
-        let mut table = table.borrow_mut();
+    with(|table| {
         table.limit = limit as usize;
         table.entries.clear();
         table.entries.resize(first.min(limit) as usize, Event::Reserved);
@@ -46,8 +51,7 @@ pub(crate) fn init(first: u32, limit: u32, rings: core::ops::Range<u64>) {
 
 /// Takes a free event index, which stays [`Event::Reserved`] until [`set`].
 pub(crate) fn allocate() -> Result<u32, RtError> {
-    TABLE.with(|table| {
-        let mut table = table.borrow_mut();
+    with(|table| {
         let free = table.entries.iter().position(|event| matches!(event, Event::Free));
         if let Some(index) = free {
             table.entries[index] = Event::Reserved;
@@ -61,12 +65,27 @@ pub(crate) fn allocate() -> Result<u32, RtError> {
     })
 }
 
+/// Takes a given event index, which the builder of the domain has used for something.
+pub(crate) fn reserve(index: u32) -> Result<(), RtError> {
+    with(|table| {
+        if index as usize >= table.limit {
+            return Err(RtError::NoEvent);
+        }
+        if table.entries.len() <= index as usize {
+            table.entries.resize(index as usize + 1, Event::Free);
+        }
+        match &mut table.entries[index as usize] {
+            entry @ (Event::Free | Event::Reserved) => *entry = Event::Reserved,
+            Event::Channel(_) | Event::Bell(_) => return Err(RtError::NoEvent),
+        }
+        Ok(())
+    })
+}
+
 /// Says who is told of an event.
 pub(crate) fn set(index: u32, event: Event) {
-    let former = TABLE.with(|table| {
-        let mut table = table.borrow_mut();
-        table.entries.get_mut(index as usize).map(|entry| core::mem::replace(entry, event))
-    });
+    let former =
+        with(|table| table.entries.get_mut(index as usize).map(|entry| core::mem::replace(entry, event)));
     // What is dropped may come back here.
     drop(former);
 }
@@ -88,10 +107,10 @@ pub(crate) fn channel(index: u32) -> Option<Rc<Channel>> {
 
 /// Takes `bytes` of the dispatcher frame for a ring: its offset.
 pub(crate) fn allocate_ring(bytes: u64) -> Result<u64, RtError> {
-    TABLE.with(|table| table.borrow_mut().rings.take(bytes, abi::packet::PACKET_SIZE)).ok_or(RtError::NoRing)
+    with(|table| table.rings.take(bytes, abi::packet::PACKET_SIZE)).ok_or(RtError::NoRing)
 }
 
 /// Gives the room of a ring back.
 pub(crate) fn release_ring(offset: u64, bytes: u64) {
-    TABLE.with(|table| table.borrow_mut().rings.release(offset..offset + bytes));
+    with(|table| table.rings.release(offset..offset + bytes));
 }

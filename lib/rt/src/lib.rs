@@ -21,6 +21,8 @@
 //! What a builder of domains must set up is told in [`start`]. On a hosted target the crate runs over the model
 //! kernel of `sys::fake`, for tests.
 #![cfg_attr(target_os = "none", no_std)]
+// What only the start on bare metal and the tests use.
+#![cfg_attr(not(target_os = "none"), allow(dead_code))]
 
 extern crate alloc;
 

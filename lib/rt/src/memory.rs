@@ -75,6 +75,11 @@ pub fn live_on_own() {
     ASK.with(|ask| ask.set(false));
 }
 
+/// Whether the memory service may be asked.
+pub(crate) fn asks() -> bool {
+    ASK.with(Cell::get)
+}
+
 /// Bytes that can be carved without asking anybody.
 pub fn left() -> u64 {
     CHUNKS_LEFT.with(|chunks| chunks.borrow().iter().flatten().map(|chunk| chunk.size - chunk.used).sum())
@@ -116,7 +121,7 @@ pub fn carve(bytes: u64, align: u64) -> Result<(Cap<Ram>, u64), RtError> {
 /// # Errors
 /// `OutOfMemory`, also when there is no memory service (yet).
 pub fn allocate(bytes: u64, align: u64) -> Result<CapAddr, RtError> {
-    if !ASK.with(Cell::get) {
+    if !asks() {
         return Err(RtError::OutOfMemory);
     }
     let answer = reserve_only(|| names::ask_memory(bytes, align));
@@ -140,7 +145,7 @@ pub fn object<K: CapKind>(bytes: u64) -> Result<OwnedCap<K>, RtError> {
 /// `OutOfMemory`, and those of the kernel.
 pub fn frame(bytes: u64) -> Result<OwnedCap<Frame>, RtError> {
     let bytes = bytes.max(1).checked_next_multiple_of(PAGE_SIZE).ok_or(RtError::OutOfMemory)?;
-    if bytes < OWN_ALLOCATION || !ASK.with(Cell::get) {
+    if bytes < OWN_ALLOCATION || !asks() {
         let (ram, offset) = carve(bytes, PAGE_SIZE)?;
         return retype(ram, offset, bytes);
     }

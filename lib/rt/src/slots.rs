@@ -77,6 +77,11 @@ pub fn allocate() -> Result<CapAddr, RtError> {
     with(Slots::take).ok_or(RtError::OutOfMemory)
 }
 
+/// As [`allocate`], from what is there: never waits.
+pub(crate) fn allocate_reserved() -> Result<CapAddr, RtError> {
+    with(Slots::take).ok_or(RtError::OutOfMemory)
+}
+
 /// Gives an empty slot back. Slots that [`allocate`] did not give (the builder's) are left alone.
 pub fn release(slot: CapAddr) {
     with(|slots| slots.give_back(slot));

@@ -1,0 +1,124 @@
+//! Other programs: starting them, waiting for their end.
+
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use interfaces::{ExitStatus, Pid, ProcessInfo, SPAWN, SpawnClient, SpawnError};
+
+use crate::{Error, LmpPort};
+
+/// Why a program could not be started or asked about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProcessError {
+    /// The spawn service cannot be reached.
+    NoService(Error),
+    /// The spawn service refused.
+    Spawn(SpawnError),
+}
+
+impl core::fmt::Display for ProcessError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            ProcessError::NoService(error) => write!(f, "no spawn service: {error}"),
+            ProcessError::Spawn(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl core::error::Error for ProcessError {}
+
+impl From<SpawnError> for ProcessError {
+    fn from(error: SpawnError) -> ProcessError {
+        ProcessError::Spawn(error)
+    }
+}
+
+/// The spawn service of this core.
+#[derive(Clone)]
+pub struct Processes(Rc<SpawnClient<LmpPort>>);
+
+impl Processes {
+    /// Connects to it.
+    ///
+    /// # Errors
+    /// [`ProcessError::NoService`].
+    pub fn connect() -> Result<Processes, ProcessError> {
+        let client = crate::connect(SPAWN).map_err(ProcessError::NoService)?;
+        Ok(Processes(Rc::new(client)))
+    }
+
+    /// Starts a program by its path or the name of a boot module, with arguments (the program's own name is not one
+    /// of them) and this program's environment.
+    ///
+    /// # Errors
+    /// [`ProcessError::Spawn`].
+    pub fn spawn(&self, program: &str, arguments: &[&str]) -> Result<Child, ProcessError> {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let pair = |(name, value): (&str, &str)| alloc::format!("{name}={value}");
+        let environment: Vec<String> = crate::env_all().into_iter().map(pair).collect();
+        let pid = self.0.spawn(program, &arguments, &environment)?;
+        Ok(Child { processes: self.clone(), pid })
+    }
+
+    /// Waits for the end of a process.
+    ///
+    /// # Errors
+    /// [`ProcessError::Spawn`], when there never was such a process, say.
+    pub fn wait(&self, pid: Pid) -> Result<ExitStatus, ProcessError> {
+        crate::flush();
+        Ok(self.0.wait(pid)?)
+    }
+
+    /// All processes at the moment.
+    ///
+    /// # Errors
+    /// [`ProcessError::Spawn`].
+    pub fn list(&self) -> Result<Vec<ProcessInfo>, ProcessError> {
+        Ok(self.0.list()?)
+    }
+
+    /// Ends a process.
+    ///
+    /// # Errors
+    /// [`ProcessError::Spawn`].
+    pub fn kill(&self, pid: Pid) -> Result<(), ProcessError> {
+        Ok(self.0.kill(pid)?)
+    }
+}
+
+/// A program that was started. Dropping it leaves the program running.
+#[derive(Clone)]
+pub struct Child {
+    processes: Processes,
+    pid: Pid,
+}
+
+impl Child {
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// [`ProcessError::Spawn`].
+    pub fn wait(&self) -> Result<ExitStatus, ProcessError> {
+        self.processes.wait(self.pid)
+    }
+    /// Ends it.
+    ///
+    /// # Errors
+    /// [`ProcessError::Spawn`].
+    pub fn kill(&self) -> Result<(), ProcessError> {
+        self.processes.kill(self.pid)
+    }
+}
+
+/// Starts a program and waits for its end.
+///
+/// # Errors
+/// [`ProcessError`].
+pub fn run(program: &str, arguments: &[&str]) -> Result<ExitStatus, ProcessError> {
+    Processes::connect()?.spawn(program, arguments)?.wait()
+}
