@@ -50,7 +50,9 @@ impl Console {
         Ok(())
     }
 
-    /// Changes how a session gets its input; holds for reads that wait already.
+    /// Changes how a session gets its input; holds for reads that wait already. A shell that reads raw sets line
+    /// mode while it waits for a program, so that Ctrl-C becomes [`Effect::Interrupt`] even if the program has no
+    /// session.
     ///
     /// # Errors
     ///
