@@ -147,6 +147,7 @@ impl World {
     fn finish(&mut self) {
         self.desk.stuck = false;
         self.desk.run();
+        self.check_answers();
         for client in 0..CLIENTS {
             self.apply(&Step::Gone(client));
         }
@@ -180,7 +181,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_lost_mixed_or_answered_twice(steps in steps()) {
