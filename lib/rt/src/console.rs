@@ -97,7 +97,9 @@ fn send_to(session: &Rc<Session>, bytes: &[u8]) {
     if dispatch::in_handler() {
         // Encoded now, hence in order; nobody waits for the answer.
         let write = session.write_async(bytes);
-        executor::spawn(async move { drop(write.await) });
+        executor::spawn(async move {
+            let _ = write.await;
+        });
     } else if let Err(ConsoleError::Call(_)) = session.write(bytes) {
         // The console is gone, and a new session is opened by the next line.
         SESSION.with(|place| place.replace(None));

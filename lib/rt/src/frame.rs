@@ -22,7 +22,7 @@ pub(crate) const COLLECTED_OFFSET: u64 = 0x600;
 /// Offset in the frame of the stack pointer of the context that waits; 0 before the first wait.
 pub(crate) const PARKED_OFFSET: u64 = offset_of!(DispatcherFrame, runtime) as u64;
 /// Lowest offset at which a ring can lie.
-pub const RINGS_OFFSET: u64 = 0x1000;
+pub(crate) const RINGS_OFFSET: u64 = 0x1000;
 
 const WORDS: usize = MAX_EVENTS / 64;
 
@@ -131,7 +131,7 @@ impl Frame {
 }
 
 /// Bytes of a ring of `packets` packets with its head.
-pub const fn ring_bytes(packets: u32) -> u64 {
+pub(crate) const fn ring_bytes(packets: u32) -> u64 {
     PACKET_SIZE * (1 + packets as u64)
 }
 

@@ -105,20 +105,13 @@ pub(crate) fn map_heap(frame: Cap<sys::Frame>, range: Range<u64>) -> Result<(), 
     if range.start < HEAP_BASE || range.end > HEAP_END {
         return Err(RtError::NoAddress);
     }
-    let mut made = [const { None }; HEAP_PIECES];
-    let mut count = 0;
-    map_range(frame, 0, range, Rights::READ.or(Rights::WRITE), |mapping| {
-        if let Some(place) = made.get_mut(count) {
-            *place = Some(mapping);
-            count += 1;
-        }
-    })?;
-    made.into_iter().flatten().for_each(|mapping| drop(mapping.into_cap()));
+    let mut made = Vec::new();
+    map_range(frame, 0, range, Rights::READ.or(Rights::WRITE), |mapping| made.push(mapping))?;
+    for mapping in made {
+        mapping.into_cap();
+    }
     Ok(())
 }
-
-/// Most level 3 tables that one growth of the heap reaches (512 MiB); beyond, pieces of a failed growth stay mapped to nothing.
-const HEAP_PIECES: usize = 256;
 
 /// One window for each level 3 table that `range` touches.
 fn map_range<T: Mappable>(
