@@ -10,6 +10,7 @@ use ipc::{CallError, Capability, Stub};
 use probe::{CALLER, Item, ProbeClient, ProbeError, connect};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 #[test]
 fn a_call_in_words_takes_one_packet_each_way() {
@@ -65,6 +66,11 @@ fn what_is_too_long_is_refused_before_anything_is_sent() {
     assert_eq!(client.add(1, 1), Ok(2), "the channel goes on");
 }
 
+/// For polling by hand.
+fn noop() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
 /// Runs `future` as a task and keeps what it came to.
 fn start<T: 'static>(world: &Rc<World>, future: impl Future<Output = T> + 'static) -> Rc<RefCell<Option<T>>> {
     let result = Rc::new(RefCell::new(None));
@@ -118,9 +124,13 @@ fn messages_of_one_sender_stay_in_order_when_the_ring_is_full() {
     for capacity in [1, 2, 5] {
         let (world, state, client) = connect(capacity);
         let texts: Vec<String> = (0..50).map(|i| format!("{i}").repeat(1 + i * 3)).collect();
-        let sent: Vec<_> = texts.iter().map(|t| start(&world, client.note_async(t))).collect();
+        let mut sent: Vec<_> = texts.iter().map(|t| Box::pin(client.note_async(t))).collect();
+        // All are queued, but those that fit in the ring, before anything is delivered.
+        sent.retain_mut(|note| note.as_mut().poll(&mut noop()).is_pending());
+        assert!(sent.len() > 45);
         world.run();
-        assert!(sent.iter().all(|done| *done.borrow() == Some(Ok(()))));
+        sent.retain_mut(|note| note.as_mut().poll(&mut noop()) != Poll::Ready(Ok(())));
+        assert!(sent.is_empty());
         assert_eq!(*state.notes.borrow(), texts);
         texts.iter().for_each(|text| client.note(text).unwrap());
         world.run();
@@ -132,17 +142,16 @@ fn messages_of_one_sender_stay_in_order_when_the_ring_is_full() {
 fn a_client_that_does_not_read_makes_the_server_wait_and_loses_nothing() {
     let (world, state, client) = connect(2);
     let mut calls: Vec<_> = (0..30).map(|i| Box::pin(client.echo_async(&[i; 100]))).collect();
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     for call in &mut calls {
-        assert!(call.as_mut().poll(&mut context).is_pending());
+        assert!(call.as_mut().poll(&mut noop()).is_pending());
         while world.deliver(SERVER) {}
     }
     assert_eq!(world.rings[CLIENT].borrow().len(), 2, "the client's ring is full");
     assert!(state.replies.borrow().is_empty());
     world.run();
     for (i, call) in calls.iter_mut().enumerate() {
-        let answer = call.as_mut().poll(&mut context);
-        assert_eq!(answer, std::task::Poll::Ready(Ok(vec![i as u8; 100])));
+        let answer = call.as_mut().poll(&mut noop());
+        assert_eq!(answer, Poll::Ready(Ok(vec![i as u8; 100])));
     }
 }
 
@@ -207,10 +216,13 @@ fn the_client_dies_and_its_tasks_and_replies_go_with_it() {
     world.run();
     assert_eq!(state.at_gate.borrow().len(), 5 * 2, "each polled in the upcall and as a task");
     assert!(state.replies.borrow()[0].1.is_wanted());
+    let server = world.receiver(SERVER).unwrap();
     world.kill(CLIENT);
     world.run();
     assert_eq!(state.gates_dropped.get(), 5, "handlers that waited are dropped");
     assert_eq!(*state.gone.borrow(), [CALLER]);
+    server.on_peer_gone();
+    assert_eq!(state.gone.borrow().len(), 1, "told once");
     let (_, reply) = state.replies.borrow_mut().pop().unwrap();
     assert!(!reply.is_wanted());
     assert_eq!(reply.send(&Ok("nobody reads this".into())), Err(ipc::NotWanted));
@@ -222,9 +234,8 @@ fn a_cancelled_call_ends_at_the_server_and_its_late_answer_meets_nobody() {
     let (world, state, client) = connect(4);
     let mut later = Box::pin(client.later_async(1));
     let mut gate = Box::pin(client.gate_async(1));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(later.as_mut().poll(&mut context).is_pending());
-    assert!(gate.as_mut().poll(&mut context).is_pending());
+    assert!(later.as_mut().poll(&mut noop()).is_pending());
+    assert!(gate.as_mut().poll(&mut noop()).is_pending());
     world.run();
     drop((later, gate));
     world.run();
@@ -239,32 +250,31 @@ fn a_cancelled_call_ends_at_the_server_and_its_late_answer_meets_nobody() {
 fn an_answer_that_crosses_a_cancel_is_not_given_to_the_next_call() {
     let (world, state, client) = connect(8);
     let mut later = Box::pin(client.later_async(1));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(later.as_mut().poll(&mut context).is_pending());
+    assert!(later.as_mut().poll(&mut noop()).is_pending());
     while world.deliver(SERVER) {}
     let (_, reply) = state.replies.borrow_mut().pop().unwrap();
     reply.send(&Ok("of the first".into())).unwrap();
     drop(later);
-    let second = start(&world, client.later_async(2));
+    let mut second = Box::pin(client.later_async(2));
+    assert!(second.as_mut().poll(&mut noop()).is_pending());
     world.run();
-    assert!(second.borrow().is_none(), "{second:?}");
+    assert!(second.as_mut().poll(&mut noop()).is_pending());
     let (key, reply) = state.replies.borrow_mut().pop().unwrap();
     assert_eq!(key, 2);
     reply.send(&Ok("of the second".into())).unwrap();
     world.run();
-    assert_eq!(*second.borrow(), Some(Ok("of the second".into())));
+    assert_eq!(second.as_mut().poll(&mut noop()), Poll::Ready(Ok("of the second".into())));
 }
 
 #[test]
 fn a_call_that_was_never_sent_is_withdrawn() {
     let (world, state, client) = connect(1);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut first = Box::pin(client.note_async("first"));
     let mut second = Box::pin(client.note_async("second"));
     let mut third = Box::pin(client.add_async(1, 1));
-    assert!(first.as_mut().poll(&mut context).is_pending(), "the greeting fills the ring");
-    assert!(second.as_mut().poll(&mut context).is_pending());
-    assert!(third.as_mut().poll(&mut context).is_pending());
+    assert!(first.as_mut().poll(&mut noop()).is_pending(), "the greeting fills the ring");
+    assert!(second.as_mut().poll(&mut noop()).is_pending());
+    assert!(third.as_mut().poll(&mut noop()).is_pending());
     drop((second, third));
     world.run();
     assert_eq!(*state.notes.borrow(), ["first"]);
@@ -294,6 +304,43 @@ fn a_given_capability_is_deleted_by_its_sender_once() {
 }
 
 #[test]
+fn a_given_capability_is_deleted_once_wherever_its_message_stops() {
+    for steps in 0..12 {
+        let (world, _, client) = connect(2);
+        let given = Capability::give(CapAddr(300));
+        let mut call = Box::pin(client.pass_async(&"t".repeat(400), given));
+        let mut waits = true;
+        for _ in 0..steps {
+            waits = waits && call.as_mut().poll(&mut noop()).is_pending();
+            world.step();
+        }
+        world.kill(SERVER);
+        assert!(!waits || steps == 0 || call.as_mut().poll(&mut noop()).is_ready());
+        drop((call, client));
+        world.forget_receivers();
+        let deleted = world.discarded.borrow();
+        let own = deleted.iter().filter(|address| **address == CapAddr(300)).count();
+        assert_eq!(own, 1, "stopped after {steps} steps");
+    }
+}
+
+#[test]
+fn a_small_message_does_not_overtake_one_that_waits() {
+    let (world, state, client) = connect(4);
+    world.run();
+    world.no_landing[SERVER].set(true);
+    let mut pass = Box::pin(client.pass_async("", Capability::lend(CapAddr(5))));
+    assert!(pass.as_mut().poll(&mut noop()).is_pending());
+    let again = world.clone();
+    world.then(move || {
+        again.no_landing[SERVER].set(false);
+        again.offer_room(SERVER);
+    });
+    assert_eq!(client.add(1, 1), Ok(2));
+    assert_eq!(state.received.borrow().len(), 1, "the message that waited came first");
+}
+
+#[test]
 fn a_capability_that_cannot_be_sent_is_an_error_of_its_call_alone() {
     let (_, _, client) = connect(2);
     let refused = Err(ProbeError::Call(CallError::BadCapability));
@@ -320,8 +367,7 @@ fn without_a_landing_slot_the_sender_waits() {
 fn capabilities_of_answers_that_nobody_wants_are_deleted() {
     let (world, _, client) = connect(8);
     let mut call = Box::pin(client.pass_async("", Capability::lend(CapAddr(7))));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(call.as_mut().poll(&mut context).is_pending());
+    assert!(call.as_mut().poll(&mut noop()).is_pending());
     while world.deliver(SERVER) {}
     drop(call);
     world.run();

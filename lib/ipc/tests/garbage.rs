@@ -197,7 +197,28 @@ fn other_clients_of_the_server_go_on() {
 }
 
 #[test]
-fn numbers_of_capabilities_are_told_apart() {
+fn a_long_answer_that_nobody_wants_gives_its_capability_up() {
+    let (world, _, client) = connect(8);
+    let (first, _) = fragment(ipc::KIND_REPLY, 7, true, 56);
+    let (last, _) = fragment(ipc::KIND_FRAGMENT, 7, false, 5);
+    world.rings[CLIENT].borrow_mut().extend([(first, Some(CapAddr(3))), (last, None)]);
+    world.run();
+    assert_eq!(*world.discarded.borrow(), [CapAddr(3)]);
+    assert_eq!(client.add(1, 1), Ok(2));
+}
+
+#[test]
+fn what_follows_a_value_is_an_error() {
+    let item = probe::Item { name: "a".into(), size: 1, tag: None, more: vec![(1, true)] };
+    let (mut bytes, _) = ipc::wire::ByteSink::collect(&item);
+    bytes.push(0);
+    assert_eq!(ipc::wire::decode_bytes::<probe::Item>(&bytes, None), Err(ipc::Malformed));
+    bytes.truncate(bytes.len() - 2);
+    assert_eq!(ipc::wire::decode_bytes::<probe::Item>(&bytes, None), Err(ipc::Malformed));
+}
+
+#[test]
+fn repeated_answers_give_their_capabilities_up() {
     // A peer that repeats an answer with a capability gives us one to delete each time.
     let (world, _, client) = connect(8);
     assert_eq!(client.add(1, 1), Ok(2));

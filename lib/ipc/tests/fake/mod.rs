@@ -118,6 +118,10 @@ impl World {
         });
     }
 
+    pub fn receiver(&self, end: usize) -> Option<Arc<dyn Receiver>> {
+        self.receivers[end].borrow().clone()
+    }
+
     pub fn forget_receivers(&self) {
         self.receivers.iter().for_each(|receiver| drop(receiver.take()));
     }
