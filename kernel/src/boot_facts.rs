@@ -72,7 +72,7 @@ impl BootFacts {
             concat!("barreldish ", env!("CARGO_PKG_VERSION"), " (", env!("BARRELDISH_COMMIT"), ") on ");
         out.write_str(version)?;
         out.write_str(self.platform)?;
-        writeln!(out, ", {} cores, {} MiB", self.machine.cores, self.ram_bytes >> 20)
+        writeln!(out, ", {} cores, {} MiB", u64::from(self.machine.cores), self.ram_bytes >> 20)
     }
 }
 

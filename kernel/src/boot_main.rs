@@ -13,7 +13,7 @@ use crate::log::{LOG_SIZE, Log};
 /// Runs on the kernel's stack, in its own address space, interrupts masked.
 pub fn boot_main(facts: &'static BootFacts, mut memory: BootMemory) -> ! {
     let mut ram = FreeRam::new(facts);
-    let kernel_slots = ram.take(abi::PAGE_SIZE).expect("RAM for the kernel's slots");
+    let Some(kernel_slots) = ram.take(abi::PAGE_SIZE) else { panic!("no RAM for the kernel's slots") };
     let core = make_core(facts, &mut memory, kernel_slots);
     let _ = facts.banner(&mut core.log);
     panic::provoke(facts);
@@ -26,7 +26,7 @@ pub fn boot_main(facts: &'static BootFacts, mut memory: BootMemory) -> ! {
 /// Makes the core's state in boot memory.
 fn make_core(facts: &BootFacts, memory: &mut BootMemory, kernel_slots: u64) -> &'static mut Core {
     let board = *record::board();
-    let ring = memory.take(LOG_SIZE as u64, 1).expect("boot memory holds the log");
+    let Some(ring) = memory.take(LOG_SIZE as u64, 1) else { panic!("boot memory is too small for the log") };
     // SAFETY: just taken, LOG_SIZE bytes, nobody else's.
     let ring = unsafe {
         ring.write_bytes(0, LOG_SIZE);
@@ -34,7 +34,10 @@ fn make_core(facts: &BootFacts, memory: &mut BootMemory, kernel_slots: u64) -> &
     };
     let mut hardware = Hardware::new(board, arch::mmu::no_address_space(facts.kernel.base));
     hardware.zero(kernel_slots, abi::PAGE_SIZE);
-    let place = memory.take(size_of::<Core>() as u64, 4096).expect("boot memory holds the core's state").cast::<Core>();
+    let Some(place) = memory.take(size_of::<Core>() as u64, 4096) else {
+        panic!("boot memory is too small for the core's state")
+    };
+    let place = place.cast::<Core>();
     // SAFETY: just taken, with the size and alignment of a Core, and nobody else's. It is zeroed first, which is a valid
     // value of the two large tables in it (no interrupt bound; AsidPool::init follows) and of every field that is a plain
     // number; the other fields are written one by one, so that nothing large crosses the kernel's small stack.

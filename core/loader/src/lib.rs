@@ -29,26 +29,22 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod header;
 mod segment;
 
 use abi::cap::Rights;
 use abi::layout::{HEAP_BASE, USER_LOWEST};
-use elf::abi::{EM_AARCH64, ET_EXEC, EV_CURRENT, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_TLS};
-use elf::endian::LittleEndian;
-use elf::file::{Class, ELF64_EHDR_TAILSIZE, FileHeader, parse_ident};
-use elf::parse::{ParseAt, ParseError};
-use elf::segment::{ProgramHeader, SegmentTable};
+use elf::abi::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_TLS};
+use elf::segment::ProgramHeader;
 
 pub use error::{LoadError, SegmentFault};
+use header::FileHeader;
 pub use segment::{PAGE_SIZE, Segment, Tls};
 
 /// Most loadable segments of an image; linkers make three to five.
 pub const MAX_SEGMENTS: usize = 16;
 /// Most program headers of any kind, which bounds the work that a file can cause.
 pub const MAX_HEADERS: usize = 64;
-
-const IDENT_SIZE: usize = elf::abi::EI_NIDENT;
-const FILE_HEADER_SIZE: usize = IDENT_SIZE + ELF64_EHDR_TAILSIZE;
 
 /// Where the pages of an image may lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,14 +78,12 @@ impl<'a> Image<'a> {
     /// # Errors
     /// The first thing that is wrong, as a [`LoadError`].
     pub fn parse(bytes: &'a [u8], limits: Limits) -> Result<Self, LoadError> {
-        let header = read_file_header(bytes)?;
-        let table = find_program_headers(&header, bytes)?;
+        let header = FileHeader::read(bytes)?;
+        let table = header.program_headers(bytes)?;
         let mut image =
-            Self { entry: header.e_entry, segments: [Segment::EMPTY; MAX_SEGMENTS], count: 0, tls: None };
-        for (index, header) in table.iter().enumerate() {
-            image
-                .add(&header, bytes, limits)
-                .map_err(|refusal| refusal.at(u16::try_from(index).unwrap_or(u16::MAX)))?;
+            Self { entry: header.entry, segments: [Segment::EMPTY; MAX_SEGMENTS], count: 0, tls: None };
+        for (index, header) in (0..).zip(table) {
+            image.add(&header, bytes, limits).map_err(|refusal| refusal.at(index))?;
         }
         image.check_whole()?;
         Ok(image)
@@ -192,57 +186,4 @@ impl Refusal {
             Self::Header(fault) => LoadError::Segment { header, fault },
         }
     }
-}
-
-/// Reads the file header and checks that it is one of a static little-endian 64-bit Arm executable.
-fn read_file_header(bytes: &[u8]) -> Result<FileHeader<LittleEndian>, LoadError> {
-    if !bytes.starts_with(&elf::abi::ELFMAGIC) {
-        return Err(LoadError::NotElf);
-    }
-    let truncated = LoadError::TruncatedHeader { length: bytes.len() };
-    let whole = bytes.get(..FILE_HEADER_SIZE).ok_or(truncated)?;
-    let (ident, tail) = whole.split_at(IDENT_SIZE);
-    let ident = parse_ident::<LittleEndian>(ident).map_err(|error| match error {
-        ParseError::UnsupportedElfClass(found) => LoadError::Class { found },
-        ParseError::UnsupportedElfEndianness(found) => LoadError::Endianness { found },
-        // The magic is known to be right and the bytes to be there: only the version remains.
-        _ => LoadError::Version,
-    })?;
-    if ident.1 != Class::ELF64 {
-        return Err(LoadError::Class { found: elf::abi::ELFCLASS32 });
-    }
-    let header = FileHeader::parse_tail(ident, tail).map_err(|_| truncated)?;
-    if header.version != u32::from(EV_CURRENT) {
-        return Err(LoadError::Version);
-    }
-    if header.e_machine != EM_AARCH64 {
-        return Err(LoadError::Machine { found: header.e_machine });
-    }
-    if header.e_type != ET_EXEC {
-        return Err(LoadError::Type { found: header.e_type });
-    }
-    Ok(header)
-}
-
-/// Finds the table of program headers.
-fn find_program_headers<'a>(
-    header: &FileHeader<LittleEndian>,
-    bytes: &'a [u8],
-) -> Result<SegmentTable<'a, LittleEndian>, LoadError> {
-    let size = ProgramHeader::size_for(Class::ELF64);
-    let count = usize::from(header.e_phnum);
-    if count == 0 {
-        return Err(LoadError::NoSegments);
-    }
-    if usize::from(header.e_phentsize) != size {
-        return Err(LoadError::ProgramHeaderSize { found: header.e_phentsize });
-    }
-    if count > MAX_HEADERS {
-        return Err(LoadError::TooManyHeaders { found: header.e_phnum });
-    }
-    let table = usize::try_from(header.e_phoff)
-        .ok()
-        .and_then(|start| bytes.get(start..start.checked_add(count * size)?))
-        .ok_or(LoadError::TruncatedProgramHeaders)?;
-    Ok(SegmentTable::new(header.endianness, header.class, table))
 }

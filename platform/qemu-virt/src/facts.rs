@@ -70,14 +70,13 @@ pub enum FactsError {
     NoConsole,
 }
 
-impl FactsError {
-    /// What was wrong and what was expected.
-    pub const fn message(self) -> &'static str {
-        match self {
+impl core::fmt::Display for FactsError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
             Self::NoRam => "the device tree names no RAM",
             Self::NoInterruptController => "the device tree names no GICv3 (use -M virt,gic-version=3)",
             Self::NoConsole => "the device tree names no PL011",
-        }
+        })
     }
 }
 

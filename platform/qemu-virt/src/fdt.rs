@@ -14,6 +14,8 @@ pub const HEADER_SIZE: usize = 40;
 const MAX_DEPTH: usize = 16;
 
 /// The big-endian word at byte `offset`.
+// Runs at boot only, like all of this file: small matters more than fast.
+#[inline(never)]
 fn word(bytes: &[u8], offset: usize) -> Option<u32> {
     let four = bytes.get(offset..offset.checked_add(4)?)?;
     Some(u32::from_be_bytes(four.try_into().ok()?))
@@ -225,7 +227,6 @@ pub struct Reg<'a> {
 impl Iterator for Reg<'_> {
     type Item = (u64, u64);
 
-    // Runs at boot only: small matters more than fast.
     #[inline(never)]
     fn next(&mut self) -> Option<(u64, u64)> {
         let (address, after) = self.rest.take(self.address_cells)?;

@@ -33,7 +33,7 @@ unsafe extern "C" {
 extern "C" fn boot_in_high_half(tree: u64, image: u64) -> ! {
     // SAFETY: this is the one call.
     let mut windows = unsafe { mmu::Windows::new(image) };
-    let machine = read_tree(&mut windows, tree).expect("a device tree at the address in x0");
+    let Some(machine) = read_tree(&mut windows, tree) else { panic!("no device tree at the address in x0") };
     let image_end = &raw const BOOT_END as u64;
     let kernel = Range { base: image, size: image_end - KERNEL_BASE };
     mmu::settle(image, machine.command_line().split_ascii_whitespace().any(|word| word == "pmu=user"));
@@ -65,7 +65,7 @@ fn start_board(machine: &Facts, image: u64) {
         unsafe { record::begin(image, Board::console(machine, DEVICE_BASE), Power::new(machine.conduit)) };
     }
     if let Err(lack) = machine.check() {
-        panic!("{}", lack.message());
+        panic!("{lack}");
     }
     // SAFETY: as above.
     let board = unsafe { Board::start(machine, DEVICE_BASE) };
@@ -104,8 +104,9 @@ fn map(windows: &mut mmu::Windows, window: u64, range: Range, kind: Kind) {
 
 /// Puts a value into boot memory, for good.
 fn keep<T>(memory: &mut BootMemory, value: T) -> &'static T {
-    let place =
-        memory.take(size_of::<T>() as u64, align_of::<T>() as u64).expect("boot memory holds the facts");
+    let Some(place) = memory.take(size_of::<T>() as u64, align_of::<T>() as u64) else {
+        panic!("boot memory is too small for the facts")
+    };
     // SAFETY: the memory was just taken, with this size and alignment, and is nobody else's.
     unsafe {
         place.cast::<T>().write(value);

@@ -45,7 +45,9 @@ fn on_panic(info: &PanicInfo) -> ! {
     report(|out| {
         let _ = writeln!(out, "{}", info.message());
         if let Some(location) = info.location() {
-            let _ = writeln!(out, "at {}:{}", location.file(), location.line());
+            let _ = out.write_str("at ");
+            let _ = out.write_str(location.file());
+            let _ = writeln!(out, ":{}", u64::from(location.line()));
         }
         backtrace(out, own_frame_pointer());
     })
@@ -55,7 +57,8 @@ fn on_panic(info: &PanicInfo) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn exception_in_kernel(frame: &Frame) -> ! {
     report(|out| {
-        let _ = writeln!(out, "{} in the kernel", kind(frame));
+        let _ = out.write_str(kind(frame));
+        let _ = out.write_str(" in the kernel\n");
         registers(out, frame);
         line(out, frame.elr);
         backtrace(out, frame.x[29]);
