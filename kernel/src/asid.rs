@@ -11,6 +11,12 @@ pub struct AsidPool {
     groups: [u64; MOST / 64 / 64],
 }
 
+impl Default for AsidPool {
+    fn default() -> AsidPool {
+        AsidPool::new()
+    }
+}
+
 impl AsidPool {
     /// None at all, until `init`.
     pub const fn new() -> AsidPool {

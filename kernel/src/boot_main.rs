@@ -51,7 +51,14 @@ fn make_core(facts: &BootFacts, memory: &mut BootMemory, kernel_slots: u64) -> &
         (&raw mut (*machine).kernel_slots).write(kernel_slots);
         (&raw mut (*machine).slice_end).write(u64::MAX);
         (&raw mut (*machine).timer_set_to).write(u64::MAX);
-        (&raw mut (*place).context).write(Context { x: [0; 31], sp: 0, pc: 0, pstate: 0, tpidr: 0, reserved: 0 });
+        (&raw mut (*place).context).write(Context {
+            x: [0; 31],
+            sp: 0,
+            pc: 0,
+            pstate: 0,
+            tpidr: 0,
+            reserved: 0,
+        });
         (&raw mut (*place).packet).write(Packet::default());
         (&raw mut (*place).stack_top).write(panic::stack_top());
         (&raw mut (*place).db).write(Db::new());

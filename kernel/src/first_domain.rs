@@ -10,8 +10,9 @@ use abi::boot::{
 use abi::cap::{L1_CNODE_MIN_SIZE, L2_CNODE_SIZE, L2_SLOTS, SLOT_SIZE, VNODE_SIZE};
 use abi::frame::DispatcherFrame;
 use abi::layout::{
-    EARLY_RAM, FRAME_BASE, FRAME_SIZE, KERNEL, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER, SELF_FRAME,
-    SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME, START_MAGIC, StartInfo, TASK_CNODE, TOP_BASE,
+    EARLY_RAM, FRAME_BASE, FRAME_SIZE, KERNEL, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER,
+    SELF_FRAME, SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME, START_MAGIC, StartInfo,
+    TASK_CNODE, TOP_BASE,
 };
 use abi::{CapAddr, CapType, ErrorKind, PAGE_SIZE, Rights};
 use archive::{Archive, ArchiveError};
@@ -52,9 +53,13 @@ impl fmt::Display for FirstDomainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoModules => f.write_str("no boot modules: give QEMU the archive with -initrd"),
-            Self::Archive(_) => f.write_str("the archive of boot modules is damaged; `cargo xtask image` makes a new one"),
+            Self::Archive(_) => {
+                f.write_str("the archive of boot modules is damaged; `cargo xtask image` makes a new one")
+            }
             Self::NoInit => f.write_str("no boot module is called init"),
-            Self::Load(_) => f.write_str("the boot module init is no program; `cargo xtask image` makes a new one"),
+            Self::Load(_) => {
+                f.write_str("the boot module init is no program; `cargo xtask image` makes a new one")
+            }
             Self::NoRam => f.write_str("not enough RAM for init: give QEMU at least 64 MiB"),
             Self::Capability(what, kind) => {
                 f.write_str("init: ")?;
@@ -116,10 +121,14 @@ fn named(what: &'static str) -> impl Fn(ErrorKind) -> FirstDomainError {
 pub fn start(core: &mut Core, facts: &BootFacts, mut ram: FreeRam) -> Built<()> {
     let modules = facts.modules.ok_or(FirstDomainError::NoModules)?;
     let bytes = module_bytes(core, modules);
-    let init = Archive::new(bytes).find("init").map_err(FirstDomainError::Archive)?.ok_or(FirstDomainError::NoInit)?;
+    let init = Archive::new(bytes)
+        .find("init")
+        .map_err(FirstDomainError::Archive)?
+        .ok_or(FirstDomainError::NoInit)?;
     let image = Image::parse(init.data, Limits::default()).map_err(FirstDomainError::Load)?;
 
-    let mut builder = Builder::with_cspace(core, &mut ram, image.page_count() * PAGE_SIZE + CONSTRUCTION_BYTES)?;
+    let mut builder =
+        Builder::with_cspace(core, &mut ram, image.page_count() * PAGE_SIZE + CONSTRUCTION_BYTES)?;
     let tables = builder.tables(&image)?;
     for segment in image.segments() {
         builder.map_segment(&tables, segment)?;
@@ -163,7 +172,8 @@ impl<'a> Builder<'a> {
         core.machine.hardware.zero(base, bytes);
         let l1 = base + 3 * L2_CNODE_SIZE;
         let root = |ty, base, size| Root { ty, rights: Rights::ALL, base, size };
-        for (index, node) in [(TASK_CNODE, base), (PAGE_CNODE, base + L2_CNODE_SIZE), (BOOT_CNODE, base + 2 * L2_CNODE_SIZE)]
+        for (index, node) in
+            [(TASK_CNODE, base), (PAGE_CNODE, base + L2_CNODE_SIZE), (BOOT_CNODE, base + 2 * L2_CNODE_SIZE)]
         {
             let slot = SlotRef::at(l1 + index * SLOT_SIZE);
             core.db
@@ -175,7 +185,8 @@ impl<'a> Builder<'a> {
             .insert_root(&mut core.machine, root_slot, &root(CapType::L1CNode, l1, L1_CNODE_MIN_SIZE))
             .map_err(named("its root CNode"))?;
         let cspace = CNode::of(core.machine.slot(root_slot)).ok_or(FirstDomainError::NoRam)?;
-        let mut builder = Builder { core, cspace, ram: SlotRef::NONE, used: 0, next_page_slot: 1, next_boot_slot: 1 };
+        let mut builder =
+            Builder { core, cspace, ram: SlotRef::NONE, used: 0, next_page_slot: 1, next_boot_slot: 1 };
         builder.copy_task_cnode(l1)?;
         let construction = builder.next_boot_address()?;
         builder.ram = builder.region(ram, bytes_for_objects, construction)?;
@@ -329,7 +340,14 @@ impl<'a> Builder<'a> {
     }
 
     /// A frame, made, mapped at `address` of the top window, and known by `slot`; its physical address.
-    fn top_frame(&mut self, tables: &PageTables, slot: CapAddr, address: u64, bytes: u64, rights: Rights) -> Built<u64> {
+    fn top_frame(
+        &mut self,
+        tables: &PageTables,
+        slot: CapAddr,
+        address: u64,
+        bytes: u64,
+        rights: Rights,
+    ) -> Built<u64> {
         let frame = self.slot(slot)?;
         let base = self.make(CapType::Frame, bytes, PAGE_SIZE, frame)?;
         self.map(tables.top, address >> 12 & 511, frame, bytes / PAGE_SIZE, rights)?;
@@ -340,7 +358,10 @@ impl<'a> Builder<'a> {
     fn top_pages(&mut self, tables: &PageTables) -> Built<()> {
         let data = Rights::READ.or(Rights::WRITE);
         let frame = self.top_frame(tables, SELF_FRAME, FRAME_BASE, FRAME_SIZE, data)?;
-        self.write(frame + core::mem::offset_of!(DispatcherFrame, start_info) as u64, &START_BASE.to_le_bytes());
+        self.write(
+            frame + core::mem::offset_of!(DispatcherFrame, start_info) as u64,
+            &START_BASE.to_le_bytes(),
+        );
         let stack = self.next_page_address()?;
         self.top_frame(tables, stack, STACK_TOP - STACK_SIZE, STACK_SIZE, data)?;
         let start = self.top_frame(tables, START_FRAME, START_BASE, PAGE_SIZE, data)?;
@@ -386,7 +407,13 @@ impl<'a> Builder<'a> {
         if let Some(modules) = facts.modules {
             regions.add(self, CapType::Frame, RegionKind::Modules, whole_pages_around(modules), modules)?;
         }
-        regions.add(self, CapType::Frame, RegionKind::DeviceTree, whole_pages_around(facts.device_tree), facts.device_tree)?;
+        regions.add(
+            self,
+            CapType::Frame,
+            RegionKind::DeviceTree,
+            whole_pages_around(facts.device_tree),
+            facts.device_tree,
+        )?;
         for range in facts.device_space.as_slice() {
             regions.add(self, CapType::PhysAddr, RegionKind::Devices, *range, *range)?;
         }
@@ -436,12 +463,24 @@ struct Regions<'a> {
 
 impl Regions<'_> {
     /// A capability over whole pages, and its entry; `exact` is what is meaningful of it. One too many is left out.
-    fn add(&mut self, builder: &mut Builder, ty: CapType, kind: RegionKind, pages: Range, exact: Range) -> Built<()> {
+    fn add(
+        &mut self,
+        builder: &mut Builder,
+        ty: CapType,
+        kind: RegionKind,
+        pages: Range,
+        exact: Range,
+    ) -> Built<()> {
         let Some(place) = self.list.get_mut(self.count) else { return Ok(()) };
         let address = builder.next_boot_address()?;
         builder.insert(address, ty, pages.base, pages.size)?;
-        *place =
-            Region { base: exact.base, size: pages.size, kind: kind as u32, slot: address.slot() as u32, used: exact.size };
+        *place = Region {
+            base: exact.base,
+            size: pages.size,
+            kind: kind as u32,
+            slot: address.slot() as u32,
+            used: exact.size,
+        };
         self.count += 1;
         Ok(())
     }

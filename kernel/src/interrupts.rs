@@ -13,6 +13,12 @@ pub struct InterruptTable {
     bindings: [u64; END_BINDABLE as usize],
 }
 
+impl Default for InterruptTable {
+    fn default() -> InterruptTable {
+        InterruptTable::new()
+    }
+}
+
 impl InterruptTable {
     /// Nobody listens to anything.
     pub const fn new() -> InterruptTable {

@@ -35,7 +35,12 @@ pub fn sendable(slot: &Slot) -> Result<(DispatcherRef, u32), ErrorKind> {
 ///
 /// Every instruction here is one of every call and reply of the system.
 #[inline(always)]
-pub fn send_wait_direct(core: &mut Core, endpoint: u64, deadline: u64, cap: u64) -> Option<(DispatcherRef, u32)> {
+pub fn send_wait_direct(
+    core: &mut Core,
+    endpoint: u64,
+    deadline: u64,
+    cap: u64,
+) -> Option<(DispatcherRef, u32)> {
     if cap != 0 || deadline != u64::MAX {
         return None;
     }

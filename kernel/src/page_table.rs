@@ -63,17 +63,8 @@ fn attributes(w: &Window) -> u64 {
     let memory = if w.device { ATTRIBUTES_DEVICE } else { ATTRIBUTES_NORMAL | INNER_SHAREABLE };
     // A right to write implies one to read: the architecture has no write-only pages.
     let writable = if w.rights.contains(Rights::WRITE) { 0 } else { READ_ONLY };
-    let executable =
-        if w.rights.contains(Rights::EXECUTE) && !w.device { 0 } else { USER_EXECUTE_NEVER };
-    VALID
-        | shape
-        | memory
-        | USER
-        | writable
-        | ACCESSED
-        | NOT_GLOBAL
-        | PRIVILEGED_EXECUTE_NEVER
-        | executable
+    let executable = if w.rights.contains(Rights::EXECUTE) && !w.device { 0 } else { USER_EXECUTE_NEVER };
+    VALID | shape | memory | USER | writable | ACCESSED | NOT_GLOBAL | PRIVILEGED_EXECUTE_NEVER | executable
 }
 
 /// Writes entries `[first, first + count)` of the window. The entries were invalid, so the TLB holds nothing of them.

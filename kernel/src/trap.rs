@@ -51,7 +51,8 @@ fn settle(core: &mut Core, now: u64) {
     if !over && (disabled || !frame.any_ready()) {
         return;
     }
-    let (area, entry) = if disabled { (Area::Disabled, Entry::Disabled) } else { (Area::Enabled, Entry::Run(true)) };
+    let (area, entry) =
+        if disabled { (Area::Disabled, Entry::Disabled) } else { (Area::Enabled, Entry::Run(true)) };
     frame.store_context(area, &core.context);
     if over {
         schedule::requeue_current(m, entry);

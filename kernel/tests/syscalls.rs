@@ -30,7 +30,14 @@ fn free(slot: u64) -> u64 {
     CapAddr::new(BOOT_CNODE, slot).0
 }
 
-fn retype(core: &mut Core, from: CapAddr, ty: CapType, offset: u64, size: u64, slot: u64) -> Result<Reply, ErrorKind> {
+fn retype(
+    core: &mut Core,
+    from: CapAddr,
+    ty: CapType,
+    offset: u64,
+    size: u64,
+    slot: u64,
+) -> Result<Reply, ErrorKind> {
     call(core, Syscall::CapRetype, &[from.0, ty as u64, offset, size, 1, 0, slot])
 }
 
@@ -56,7 +63,10 @@ fn the_image_of_init_is_mapped_with_its_own_rights_and_nothing_else_is() {
     assert_eq!(hardware.translate(0x20_1000).expect("data").rights, Rights::READ.or(Rights::WRITE));
     assert!(hardware.translate(0x20_2000).is_err());
     assert!(hardware.translate(abi::layout::STACK_TOP - 1).is_ok());
-    assert!(hardware.translate(abi::layout::STACK_TOP - abi::layout::STACK_SIZE - 1).is_err(), "no guard page");
+    assert!(
+        hardware.translate(abi::layout::STACK_TOP - abi::layout::STACK_SIZE - 1).is_err(),
+        "no guard page"
+    );
     assert!(hardware.mmu.complaints.is_empty());
 }
 
@@ -142,7 +152,10 @@ fn a_root_cnode_grows_and_every_capability_keeps_its_address() {
     repeat(&mut core, Syscall::CSpaceResize, &[SELF_DISPATCHER.0, free(100)]).expect("resize");
     assert_eq!(call(&mut core, Syscall::CapIdentify, &[KERNEL.0]), Ok(Reply::Results));
     assert_eq!(call(&mut core, Syscall::CapIdentify, &[CapAddr::new(200, 1).0]), Err(ErrorKind::NoCNode));
-    assert_eq!(call(&mut core, Syscall::CapIdentify, &[CapAddr::new(255, 1).0]), Err(ErrorKind::AddressOutOfRange));
+    assert_eq!(
+        call(&mut core, Syscall::CapIdentify, &[CapAddr::new(255, 1).0]),
+        Err(ErrorKind::AddressOutOfRange)
+    );
 }
 
 #[test]
@@ -159,7 +172,11 @@ fn overlapping_unaligned_and_overflowing_retypes_are_refused() {
         (0x4000, u64::MAX & !0xfff, ErrorKind::OutOfRange),
         (1 << 30, 0x1000, ErrorKind::OutOfRange),
     ] {
-        assert_eq!(retype(&mut core, EARLY_RAM, frame, offset, size, free(101)), Err(expected), "{offset:#x} + {size:#x}");
+        assert_eq!(
+            retype(&mut core, EARLY_RAM, frame, offset, size, free(101)),
+            Err(expected),
+            "{offset:#x} + {size:#x}"
+        );
     }
 }
 

@@ -27,7 +27,18 @@ fn child(level: u8) -> Window {
 }
 
 fn pages(rights: Rights, target: u64) -> Window {
-    Window { table: TABLES[3], level: 3, first: 0, count: 16, target, child: false, device: false, rights, va: VA, asid: ASID }
+    Window {
+        table: TABLES[3],
+        level: 3,
+        first: 0,
+        count: 16,
+        target,
+        child: false,
+        device: false,
+        rights,
+        va: VA,
+        asid: ASID,
+    }
 }
 
 fn machine() -> Hardware {

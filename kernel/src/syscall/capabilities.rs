@@ -97,7 +97,11 @@ pub(super) fn zero_unit(core: &mut Core, a: Args) -> Result<Reply, Error> {
 /// Checks that argument 0 is a memory server's root.
 fn root_ram(core: &Core, a: &Args) -> Result<(), Error> {
     let found = capability(core, a, 0, CapType::Ram, Rights::NONE)?;
-    if core.machine.slot(found).flags().any(caps::Flags::ROOT) { Ok(()) } else { Err(ErrorKind::WrongType.into()) }
+    if core.machine.slot(found).flags().any(caps::Flags::ROOT) {
+        Ok(())
+    } else {
+        Err(ErrorKind::WrongType.into())
+    }
 }
 
 pub(super) fn pull_unit(core: &mut Core, a: Args) -> Result<Reply, Error> {

@@ -12,8 +12,12 @@ use crate::{events, schedule};
 
 /// A user address with room for `bytes`.
 fn user_range(address: u64, bytes: u64, align: u64, argument: u8) -> Result<u64, Error> {
-    let fits = address >= USER_LOWEST && address < USER_END && bytes <= USER_END - address;
-    if fits && address % align == 0 { Ok(address) } else { Err(Error::new(ErrorKind::BadAddress, argument)) }
+    let fits = (USER_LOWEST..USER_END).contains(&address) && bytes <= USER_END - address;
+    if fits && address.is_multiple_of(align) {
+        Ok(address)
+    } else {
+        Err(Error::new(ErrorKind::BadAddress, argument))
+    }
 }
 
 pub(super) fn configure(core: &mut Core, a: Args) -> Result<Reply, Error> {
@@ -110,7 +114,8 @@ pub(super) fn slice(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let d = dispatcher(core, &a, 0)?;
     core.machine.dispatcher_mut(d).slice = a[1];
     if core.machine.current == Some(d) {
-        core.machine.slice_end = if a[1] == 0 { u64::MAX } else { core.machine.hardware.now().saturating_add(a[1]) };
+        core.machine.slice_end =
+            if a[1] == 0 { u64::MAX } else { core.machine.hardware.now().saturating_add(a[1]) };
         schedule::program_timer(&mut core.machine, core.db.has_zombies());
     }
     Ok(DONE)

@@ -8,13 +8,19 @@ use caps::{Machine as _, SlotRef};
 use super::{Args, DONE, Reply, capability};
 use crate::cpu::Core;
 use crate::dispatcher::{DispatcherRef, EventKind};
-use crate::interrupts::{END_BINDABLE, FIRST_BINDABLE};
 use crate::events;
+use crate::interrupts::{END_BINDABLE, FIRST_BINDABLE};
 
 const _: () = assert!(SLOT_SIZE == PACKET_SIZE);
 
 /// The event that an EndPoint or Notify capability in argument `argument` names.
-fn event(core: &Core, a: &Args, argument: u8, ty: CapType, right: Rights) -> Result<(DispatcherRef, u32), Error> {
+fn event(
+    core: &Core,
+    a: &Args,
+    argument: u8,
+    ty: CapType,
+    right: Rights,
+) -> Result<(DispatcherRef, u32), Error> {
     let found = capability(core, a, argument, ty, right)?;
     let slot = core.machine.slot(found);
     let d = DispatcherRef::at(slot.base()).ok_or(Error::new(ErrorKind::PeerGone, argument))?;

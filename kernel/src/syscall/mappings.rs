@@ -12,13 +12,8 @@ pub(super) fn map(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let destination = slot_pair(core, &a, 1, CapType::Mapping)?;
     let target = lookup(core, a[3]).map_err(|kind| Error::new(kind, 3))?;
     let (first, count) = (a[5] & 0xffff, a[5] >> 16);
-    let arguments = MapArgs {
-        offset: a[4],
-        first,
-        count,
-        rights: Rights::from_bits(a[6]),
-        fill: a[6] & MAP_FILL != 0,
-    };
+    let arguments =
+        MapArgs { offset: a[4], first, count, rights: Rights::from_bits(a[6]), fill: a[6] & MAP_FILL != 0 };
     core.db.map(&mut core.machine, vnode, destination, target, &arguments)?;
     Ok(DONE)
 }

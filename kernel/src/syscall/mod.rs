@@ -153,5 +153,9 @@ fn slot_pair(core: &Core, a: &Args, argument: u8, ty: CapType) -> Result<SlotRef
 
 /// The answer of an operation that goes in steps. The caller itself may have gone with what was deleted.
 fn progress(core: &Core, progress: Progress) -> Reply {
-    if core.machine.current.is_none() { Reply::Switch } else { Reply::Value(u64::from(progress == Progress::More)) }
+    if core.machine.current.is_none() {
+        Reply::Switch
+    } else {
+        Reply::Value(u64::from(progress == Progress::More))
+    }
 }

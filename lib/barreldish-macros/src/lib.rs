@@ -30,7 +30,13 @@ fn expand(attributes: Tokens, item: Tokens) -> syn::Result<Tokens> {
     };
     // Inside a constant, the names of the program are seen but none is added to them.
     Ok(quote! {
-        #[cfg_attr(not(target_os = "none"), allow(dead_code))]
+        #[cfg(not(target_os = "none"))]
+        fn main() {
+            #function
+            std::process::exit(::barreldish::start(|| #body));
+        }
+
+        #[cfg(target_os = "none")]
         #function
 
         #[cfg(target_os = "none")]

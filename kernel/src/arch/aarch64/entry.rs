@@ -14,9 +14,9 @@
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 
-use abi::{Error, Syscall};
 use abi::frame::Context;
 use abi::packet::{HEADER_CAPABILITY, Packet};
+use abi::{Error, Syscall};
 use caps::Progress;
 
 use crate::cpu::Core;
@@ -270,7 +270,8 @@ static HANDLERS: [Handler; COUNT + 1] = {
     handlers
 };
 
-const _: () = assert!(Syscall::from_number(COUNT as u64 - 1).is_some() && Syscall::from_number(COUNT as u64).is_none());
+const _: () =
+    assert!(Syscall::from_number(COUNT as u64 - 1).is_some() && Syscall::from_number(COUNT as u64).is_none());
 
 /// Tries the direct way: the receiver's dispatcher in `x0` and the event index in `x1`, or 0.
 extern "C" fn send_wait_direct(endpoint: u64, deadline: u64, capability: u64, core: &mut Core) -> Answer {
@@ -389,6 +390,8 @@ fn upcall(core: &Core, frame: u64, pc: u64, arguments: [u64; 2]) -> ! {
 }
 
 const _: () = {
-    assert!(offset_of!(Core, context) == 0 && offset_of!(Context, sp) == 248 && offset_of!(Context, pc) == 256);
+    assert!(
+        offset_of!(Core, context) == 0 && offset_of!(Context, sp) == 248 && offset_of!(Context, pc) == 256
+    );
     assert!(size_of::<Packet>() == 64);
 };

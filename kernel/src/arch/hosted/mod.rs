@@ -164,10 +164,15 @@ impl Hardware {
     pub fn translate(&mut self, address: u64) -> Result<Translation, mmu::Fault> {
         let (root, asid) = self.installed;
         let mut mmu = std::mem::take(&mut self.mmu);
-        let found = mmu.translate(|table, index| {
-            // SAFETY: `entry` checks that it lies in the arena, and tables are page aligned.
-            unsafe { self.entry(table, index).read() }
-        }, root, asid, address);
+        let found = mmu.translate(
+            |table, index| {
+                // SAFETY: `entry` checks that it lies in the arena, and tables are page aligned.
+                unsafe { self.entry(table, index).read() }
+            },
+            root,
+            asid,
+            address,
+        );
         self.mmu = mmu;
         found
     }

@@ -1,0 +1,74 @@
+//! Measures the system from inside: instructions an operation, a line `bench NAME VALUE UNIT` each.
+//!
+//! Needs a counter that user space may read (`pmu=user` on the kernel's command line) and, for figures that repeat
+//! to the instruction, QEMU's `-icount`. `cargo xtask bench` gives both and puts the figures beside their bounds.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+extern crate alloc;
+
+mod capabilities;
+mod counters;
+mod faults;
+mod mappings;
+mod messages;
+
+use barreldish::{ExitCode, println};
+
+/// Why a measurement failed: which step, and what was wrong.
+pub(crate) type Outcome = Result<(), alloc::string::String>;
+
+/// Prints a figure.
+pub(crate) fn report(name: &str, value: u64, unit: &str) {
+    println!("bench {name} {value} {unit}");
+}
+
+/// Puts the step in front of an error.
+pub(crate) fn failed<E: core::fmt::Display>(step: &'static str) -> impl Fn(E) -> alloc::string::String {
+    move |error| alloc::format!("{step}: {error}")
+}
+
+#[barreldish::main]
+fn main() -> ExitCode {
+    if barreldish::args().get(1) == Some(&messages::ECHO) {
+        return finish(messages::serve());
+    }
+    boot();
+    for (name, measure) in [
+        ("system calls", system_call as fn() -> Outcome),
+        ("messages", messages::measure),
+        ("mappings", mappings::measure),
+        ("faults", faults::measure),
+        ("capabilities", capabilities::measure),
+    ] {
+        if let Err(error) = measure() {
+            println!("bench: {name}: {error}");
+            return ExitCode(1);
+        }
+    }
+    ExitCode(0)
+}
+
+fn finish(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode(0),
+        Err(error) => {
+            println!("bench: {error}");
+            ExitCode(1)
+        }
+    }
+}
+
+/// From power-on to the first prompt: the shell tells when that was. Under `-icount shift=0` virtual nanoseconds are instructions.
+fn boot() {
+    if let Some(nanoseconds) = barreldish::env("PROMPT_NANOSECONDS").and_then(|text| text.parse().ok()) {
+        report("boot_to_prompt", nanoseconds, "instructions");
+    }
+}
+
+fn system_call() -> Outcome {
+    let cost = counters::least(16, || {
+        sys::null();
+    });
+    report("null_syscall", cost.all, "instructions");
+    Ok(())
+}
