@@ -12,17 +12,8 @@ const SERVICE: &str = "bench-echo";
 /// Gives back what it gets: seven words, a whole packet each way.
 #[ipc::interface]
 pub(crate) trait Echo {
-    /// The sums of neighbours, so that nothing can be left out.
-    fn echo(
-        &self,
-        a: u64,
-        b: u64,
-        c: u64,
-        d: u64,
-        e: u64,
-        f: u64,
-        g: u64,
-    ) -> (u64, u64, u64, u64, u64, u64, u64);
+    /// The words, the first two of them exchanged.
+    fn echo(&self, words: [u64; 7]) -> [u64; 7];
     /// Ends the server.
     fn stop(&self);
 }
@@ -30,18 +21,9 @@ pub(crate) trait Echo {
 struct Server;
 
 impl Echo for Server {
-    fn echo(
-        &self,
-        _: &ipc::Caller,
-        a: u64,
-        b: u64,
-        c: u64,
-        d: u64,
-        e: u64,
-        f: u64,
-        g: u64,
-    ) -> (u64, u64, u64, u64, u64, u64, u64) {
-        (b, a, d, c, f, e, g)
+    fn echo(&self, _: &ipc::Caller, words: [u64; 7]) -> [u64; 7] {
+        let [a, b, c, d, e, f, g] = words;
+        [b, a, c, d, e, f, g]
     }
     fn stop(&self, _: &ipc::Caller) {
         barreldish::exit(0)
@@ -61,7 +43,7 @@ pub(crate) fn measure() -> Outcome {
         barreldish::block_on(barreldish::connect_when_there(SERVICE)).map_err(failed("connecting"))?;
     let mut right = true;
     let cost = counters::least(32, || {
-        right &= matches!(echo.echo(1, 2, 3, 4, 5, 6, 7), Ok((2, 1, 4, 3, 6, 5, 7)));
+        right &= matches!(echo.echo([1, 2, 3, 4, 5, 6, 7]), Ok([2, 1, 3, 4, 5, 6, 7]));
     });
     let _ = echo.stop();
     child.wait().map_err(failed("the server's end"))?;
