@@ -71,9 +71,9 @@ impl<P: Port> Client<P> {
         };
         loop {
             match self.state.with(|state| state.pending.take(sequence)) {
-                Taken::Decoded(Ok(value), _) => return Ok(value),
-                Taken::NotYet => self.port.park(),
-                rare => return self.finish(rare),
+                Ok(value) => return Ok(value),
+                Err(Taken::NotYet) => self.port.park(),
+                Err(rare) => return self.finish(rare),
             }
         }
     }
@@ -159,8 +159,9 @@ impl<P: Port> Client<P> {
         let sequence = self.start(message, Waiter::Thread(self.port.current()))?;
         loop {
             match self.state.with(|state| state.pending.take::<()>(sequence)) {
-                Taken::NotYet => self.port.park(),
-                done => return self.finish(done),
+                Ok(()) => return Ok(()),
+                Err(Taken::NotYet) => self.port.park(),
+                Err(rare) => return self.finish(rare),
             }
         }
     }
@@ -173,11 +174,10 @@ impl<P: Port> Client<P> {
 
     /// All but the straight path of what [`Pending::take`] finds.
     #[cold]
-    fn finish<R: Decode>(&self, taken: Taken<R>) -> Result<R, CallError> {
+    fn finish<R: Decode>(&self, taken: Taken) -> Result<R, CallError> {
         let unwanted = match taken {
-            Taken::Decoded(Ok(value), _) => return Ok(value),
             Taken::Failed(error) => return Err(error),
-            Taken::Decoded(Err(_), capability) => capability,
+            Taken::Malformed(capability) => capability,
             Taken::Long(message) => match decode_long(message) {
                 Ok(value) => return Ok(value),
                 Err(capability) => capability,
@@ -378,15 +378,17 @@ impl<P: Port, R: Decode> Future for Call<P, R> {
         }
         let CallState::Waiting { sequence, .. } = self.state else { return Poll::Pending };
         let (taken, former) = self.client.state.with(|state| match state.pending.take(sequence) {
-            Taken::NotYet => (Taken::NotYet, state.pending.wait_as(sequence, context.waker())),
+            Err(Taken::NotYet) => (Err(Taken::NotYet), state.pending.wait_as(sequence, context.waker())),
             taken => (taken, None),
         });
         drop(former);
-        if matches!(taken, Taken::NotYet) {
-            return Poll::Pending;
-        }
+        let result = match taken {
+            Ok(value) => Ok(value),
+            Err(Taken::NotYet) => return Poll::Pending,
+            Err(rare) => self.client.finish(rare),
+        };
         self.state = CallState::Done;
-        Poll::Ready(self.client.finish(taken))
+        Poll::Ready(result)
     }
 }
 

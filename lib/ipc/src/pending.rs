@@ -52,12 +52,12 @@ pub(crate) struct Pending<T> {
     dead: Option<CallError>,
 }
 
-/// What [`Pending::take`] found.
-pub(crate) enum Taken<R> {
-    /// Not there yet; wait again.
+/// What [`Pending::take`] found instead of an answer that decodes.
+pub(crate) enum Taken {
+    /// Nothing yet; wait again.
     NotYet,
-    /// Decoded, or not: then its capability is to be deleted.
-    Decoded(Result<R, Malformed>, Option<CapAddr>),
+    /// Not a value of the expected type; its capability is to be deleted.
+    Malformed(Option<CapAddr>),
     /// To be decoded outside of the lock.
     Long(Assembled),
     Failed(CallError),
@@ -174,25 +174,23 @@ impl<T: Copy> Pending<T> {
 
     /// Takes the answer and frees the slot, if the answer is there.
     #[inline(always)]
-    pub(crate) fn take<R: Decode>(&mut self, sequence: u32) -> Taken<R> {
+    pub(crate) fn take<R: Decode>(&mut self, sequence: u32) -> Result<R, Taken> {
         let index = sequence & INDEX_MASK;
-        let Some(slot) = self.slots.get_mut(index as usize) else { return Taken::NotYet };
-        let taken = match slot.phase {
-            Phase::Answered => {
-                let value = decode_packet::<R>(slot.header, &slot.words, slot.capability);
-                Taken::Decoded(value, slot.capability)
-            }
-            Phase::Waiting | Phase::Free(_) => return Taken::NotYet,
-            Phase::AnsweredLong | Phase::Failed(_) => return self.take_rare(index),
-        };
+        let Some(slot) = self.slots.get_mut(index as usize) else { return Err(Taken::NotYet) };
+        match slot.phase {
+            Phase::Answered => {}
+            Phase::Waiting | Phase::Free(_) => return Err(Taken::NotYet),
+            Phase::AnsweredLong | Phase::Failed(_) => return Err(self.take_rare(index)),
+        }
         slot.phase = Phase::Free(self.free);
         slot.sequence = slot.sequence.wrapping_add(1 << INDEX_BITS);
         self.free = index;
-        taken
+        decode_packet(slot.header, &slot.words, slot.capability)
+            .map_err(|Malformed| Taken::Malformed(slot.capability))
     }
 
     #[cold]
-    fn take_rare<R>(&mut self, index: u32) -> Taken<R> {
+    fn take_rare(&mut self, index: u32) -> Taken {
         match self.release(index) {
             (_, Some(message)) => Taken::Long(message),
             (Phase::Failed(error), None) => Taken::Failed(error),

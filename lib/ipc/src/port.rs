@@ -13,13 +13,12 @@
 //! # What the runtime promises
 //!
 //! * All [`Receiver`] methods, and all polls of tasks given to [`Port::spawn`], run one at a time
-//!   within a domain, with upcalls disabled. A server's handlers therefore never interleave
-//!   except where they await, and may keep their state in a `RefCell`.
-//! * Threads may be interrupted anywhere by an upcall, but not inside [`Lock::with`].
-//! * A handler must not park (invariant M2); [`Port::park`] from an upcall or a task is a bug of the caller
+//!   within a domain. A server's handlers therefore never interleave except where they await, and may
+//!   keep their state in a `RefCell`.
+//! * Where a thread can be interrupted by an upcall that calls a receiver, [`Lock::with`] keeps the upcall off.
+//! * A handler must not park (invariant M2); [`Port::park`] from a receiver or a task is a bug of the caller
 //!   that the runtime should report by a panic.
-//! * The heap works in an upcall (allocating disables upcalls for its duration, and heap memory
-//!   that was handed out is backed): messages longer than a packet are assembled there.
+//! * The heap works wherever receivers run: messages longer than a packet are assembled there.
 
 use abi::CapAddr;
 use abi::packet::Packet;
@@ -41,10 +40,10 @@ pub enum SendError {
     BadCapability,
 }
 
-/// A value that threads and upcalls of a domain share.
+/// A value that threads, tasks and receivers of a domain share.
 ///
-/// The runtime's implementation disables upcalls for the time of [`Lock::with`] (and restores the
-/// former state, since upcalls use it too). The closures that this crate passes are short, call
+/// The runtime keeps everything else off for the time of [`Lock::with`], for instance by disabling upcalls (and restoring
+/// the former state after). The closures that this crate passes are short, call
 /// nothing but [`Port::send`], and never enter the same lock again; an implementation may panic if one does.
 pub trait Lock<T> {
     /// A lock around `value`.
@@ -58,7 +57,7 @@ pub type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// One end of a channel, as the runtime gives it (LMP or UMP).
 ///
-/// All methods but `park` and `send_and_park` may be called in upcalls and inside [`Lock::with`].
+/// All methods but `park` and `send_and_park` may be called by receivers, tasks and inside [`Lock::with`].
 pub trait Port: 'static {
     /// Names a thread of this domain.
     type Thread: Copy + 'static;
@@ -105,7 +104,7 @@ pub enum Outcome {
     Reply(Option<CapAddr>),
 }
 
-/// What the runtime calls for a channel, with upcalls disabled. Nothing here blocks.
+/// What the runtime calls for a channel, one call at a time. Nothing here blocks.
 pub trait Receiver {
     /// A packet came, in order. `capability` is the slot where the capability that came along lies (the
     /// runtime has already offered the kernel another landing slot); it belongs to the receiver now.
