@@ -53,8 +53,13 @@ pub fn command(json: Option<&Path>) -> Result {
 
 /// What the guest measures of itself.
 fn guest_figures(artifacts: &Artifacts) -> Result<Vec<Figure>> {
-    let machine =
-        Machine { icount: true, accelerator: Accelerator::Tcg, cores: 1, ..Machine::new(artifacts) };
+    let machine = Machine {
+        icount: true,
+        accelerator: Accelerator::Tcg,
+        cores: 1,
+        append: "pmu=user".to_owned(),
+        ..Machine::new(artifacts)
+    };
     let mut session = start(&machine, artifacts)?;
     prompt(&mut session)?;
     session.send(b"bench\r");

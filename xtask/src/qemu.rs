@@ -105,7 +105,8 @@ impl Machine {
             qemu.args(["-append", &self.append]);
         }
         if self.icount {
-            qemu.args(["-icount", "shift=0"]);
+            // Virtual time is the count of instructions alone: it does not follow the host's clock while the guest idles.
+            qemu.args(["-icount", "shift=0,sleep=off"]);
         }
         if self.gdb {
             qemu.args(["-s", "-S"]);
@@ -173,7 +174,7 @@ mod tests {
             Machine { icount: true, gdb: true, append: "a b".to_owned(), cores: 3, memory: 256, ..machine() };
         let line = line(&machine);
         for part in
-            ["-icount shift=0", "-s -S", "-append 'a b'", "-smp 3", "-m 256", "-accel tcg -cpu cortex-a57"]
+            ["-icount shift=0,sleep=off", "-s -S", "-append 'a b'", "-smp 3", "-m 256", "-accel tcg -cpu cortex-a57"]
         {
             assert!(line.contains(part), "no {part} in {line}");
         }
