@@ -4,9 +4,8 @@ use core::fmt;
 
 use abi::cap::{L1_CNODE_MIN_SIZE, MAX_RETYPE, VNODE_SIZE};
 use abi::layout::{
-    EARLY_RAM, FRAME_BASE, FRAME_SIZE, NAMES_OWN, NAMES_PEER, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE,
-    SELF_DISPATCHER, SELF_FRAME, SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME, TASK_CNODE,
-    TOP_BASE,
+    EARLY_RAM, FRAME_BASE, NAMES_OWN, NAMES_PEER, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER,
+    SELF_FRAME, SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME, TASK_CNODE, TOP_BASE,
 };
 use abi::{CapAddr, PAGE_SIZE, Rights};
 use loader::{Image, Segment};
@@ -51,8 +50,8 @@ pub struct Spec<'a> {
     pub start: &'a StartBlock,
     /// The domain's number.
     pub domain: u64,
-    /// What the child finds in [`extra`](abi::layout::StartInfo::extra), from index 1 on.
-    pub extra: [u64; 7],
+    /// What the child finds in [`extra`](abi::layout::StartInfo::extra), but for index 0, which is the builder's.
+    pub extra: [u64; 8],
     /// Rung when it ends.
     pub ended: Option<Cap<Notify>>,
     /// Whether the Ram is known to be zero, as what a memory server gives is.
@@ -287,8 +286,8 @@ impl<H: Host> Site<'_, H> {
         let plan = self.plan;
         let top = self.page::<VNodeL3>(level_3 + plan.regions.len() as u64 - 1);
         let pieces = [
-            (FRAME_BASE, FRAME_SIZE, 0),
-            (START_BASE, plan.start_size, FRAME_SIZE),
+            (FRAME_BASE, plan.sizes.frame, 0),
+            (START_BASE, plan.start_size, plan.sizes.frame),
             (STACK_TOP - STACK_SIZE, STACK_SIZE, plan.stack()),
         ];
         for (address, bytes, offset) in pieces {
@@ -308,9 +307,15 @@ impl<H: Host> Site<'_, H> {
         // A frame retypes to smaller frames as Ram does; the kernel knows what it is.
         let whole: Cap<Ram> = body.cast();
         let frame: Cap<Frame> = self.task(SELF_FRAME);
-        self.host.retype::<Ram, Frame>(whole, 0, FRAME_SIZE, 1, frame.into())?;
+        self.host.retype::<Ram, Frame>(whole, 0, self.plan.sizes.frame, 1, frame.into())?;
         let start: Cap<Frame> = self.task(START_FRAME);
-        self.host.retype::<Ram, Frame>(whole, FRAME_SIZE, self.plan.start_size, 1, start.into())?;
+        self.host.retype::<Ram, Frame>(
+            whole,
+            self.plan.sizes.frame,
+            self.plan.start_size,
+            1,
+            start.into(),
+        )?;
         let slot = self.page_slots(1);
         self.host.copy(body, self.page::<Frame>(slot).into(), Rights::NONE)?;
         self.host.delete(body.into())
@@ -318,7 +323,7 @@ impl<H: Host> Site<'_, H> {
 
     fn dispatcher(&mut self) -> sys::Result<()> {
         let dispatcher: Cap<Dispatcher> = self.task(SELF_DISPATCHER);
-        let bytes = crate::plan::DISPATCHER_SIZE;
+        let bytes = self.plan.sizes.dispatcher;
         self.host.retype::<Ram, Dispatcher>(self.ram, self.plan.dispatcher, bytes, 1, dispatcher.into())?;
         self.host.copy(dispatcher, Place::Own(self.slots.dispatcher), Rights::ALL)?;
         let names: Cap<EndPoint> = self.task(NAMES_OWN);
@@ -336,11 +341,12 @@ impl<H: Host> Site<'_, H> {
     }
 
     fn early_ram(&mut self) -> sys::Result<()> {
-        if self.plan.early_size == 0 {
+        let bytes = self.plan.sizes.early_ram;
+        if bytes == 0 {
             return Ok(());
         }
         let early: Cap<Ram> = self.task(EARLY_RAM);
-        self.host.retype::<Ram, Ram>(self.ram, self.plan.early, self.plan.early_size, 1, early.into())
+        self.host.retype::<Ram, Ram>(self.ram, self.plan.early, bytes, 1, early.into())
     }
 
     /// Takes the child's CNodes off the bench.

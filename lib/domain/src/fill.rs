@@ -4,13 +4,13 @@ use core::mem::offset_of;
 
 use abi::cap::CapAddr;
 use abi::frame::DispatcherFrame;
-use abi::layout::{FRAME_SIZE, PAGE_CNODE, STACK_SIZE, START_BASE, StartInfo};
+use abi::layout::{PAGE_CNODE, STACK_SIZE, START_BASE, StartInfo};
 use abi::{PAGE_SIZE, Rights};
 use loader::Segment;
 
 use crate::arch;
 use crate::build::Spec;
-use crate::plan::{DISPATCHER_SIZE, Plan};
+use crate::plan::Plan;
 
 /// First event of a child that its builder leaves to it: 0 is the channel to the name service.
 const FIRST_EVENT: u32 = 1;
@@ -26,7 +26,7 @@ pub(crate) fn fill(body: &mut [u8], plan: &Plan, spec: &Spec<'_>, first_page_slo
     }
     let at = offset_of!(DispatcherFrame, start_info);
     body[at..at + 8].copy_from_slice(&START_BASE.to_le_bytes());
-    let (_, rest) = body.split_at_mut(FRAME_SIZE as usize);
+    let (_, rest) = body.split_at_mut(plan.sizes.frame as usize);
     let (start, mut image) = rest.split_at_mut(plan.start_size as usize);
     spec.start.write(start, information(plan, spec, first_page_slot));
     for segment in spec.image.segments() {
@@ -46,9 +46,8 @@ fn copy(segment: &Segment<'_>, pages: &mut [u8]) {
 }
 
 fn information(plan: &Plan, spec: &Spec<'_>, first_page_slot: u64) -> StartInfo {
-    let mut extra = [0; 8];
+    let mut extra = spec.extra;
     extra[0] = CapAddr::new(PAGE_CNODE, LEVEL_1_SLOT).0;
-    extra[1..].copy_from_slice(&spec.extra);
     StartInfo {
         // What the strings decide is filled in by `StartBlock::write`.
         magic: 0,
@@ -57,12 +56,12 @@ fn information(plan: &Plan, spec: &Spec<'_>, first_page_slot: u64) -> StartInfo 
         arg_offset: 0,
         env_count: 0,
         env_offset: 0,
-        frame_size: FRAME_SIZE as u32,
-        dispatcher_size: DISPATCHER_SIZE as u32,
+        frame_size: plan.sizes.frame as u32,
+        dispatcher_size: plan.sizes.dispatcher as u32,
         first_event: FIRST_EVENT,
         first_ring: FIRST_RING,
         first_page_slot: first_page_slot as u32,
-        early_ram: plan.early_size,
+        early_ram: plan.sizes.early_ram,
         domain: spec.domain,
         stack_size: STACK_SIZE,
         extra,

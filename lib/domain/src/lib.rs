@@ -21,7 +21,7 @@
 //! map its image otherwise: what holds the memory of its image has no rights at all.
 //!
 //! What is not here: reading the executable (`loader`), getting Ram, choosing names and numbers.
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
 
@@ -30,6 +30,8 @@ mod build;
 mod fill;
 mod host;
 mod plan;
+mod runtime;
+pub mod servers;
 mod start;
 
 #[cfg(test)]
@@ -37,5 +39,6 @@ mod tests;
 
 pub use build::{Bench, BuildError, Child, ChildSlots, Spec, build};
 pub use host::{Host, Place, System};
-pub use plan::{DISPATCHER_SIZE, MAX_TABLES, Plan, PlanError};
+pub use plan::{MAX_FRAME_SIZE, MAX_TABLES, Plan, PlanError, Sizes};
+pub use runtime::runtime;
 pub use start::{MAX_START_BYTES, StartBlock, StartError};

@@ -5,13 +5,32 @@ use core::fmt;
 
 use abi::PAGE_SIZE;
 use abi::cap::{L1_CNODE_MIN_SIZE, L2_CNODE_SIZE, L2_SLOTS, VNODE_SIZE};
-use abi::layout::{FRAME_SIZE, STACK_SIZE, TOP_BASE};
+use abi::layout::{FRAME_BASE, FRAME_SIZE, STACK_SIZE, START_BASE, TOP_BASE};
 use loader::{Image, Segment};
 
 use crate::start::StartBlock;
 
-/// Bytes of a child's dispatcher, which fix how many channels it can have (224).
-pub const DISPATCHER_SIZE: u64 = 8192;
+/// How large the parts of a domain are that do not follow from its image. Whole pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sizes {
+    /// Bytes of its dispatcher, a power of two, which limit its endpoints and doorbells
+    /// ([`abi::cap::dispatcher_events`]).
+    pub dispatcher: u64,
+    /// Bytes of its dispatcher frame, which limit the rings of its channels; at most [`MAX_FRAME_SIZE`].
+    pub frame: u64,
+    /// Bytes of Ram of its own.
+    pub early_ram: u64,
+}
+
+impl Sizes {
+    /// For a program: 224 endpoints and doorbells, some 50 channels.
+    pub const PROGRAM: Sizes = Sizes { dispatcher: 8192, frame: FRAME_SIZE, early_ram: 128 * 1024 };
+    /// For a server, which every domain may be a client of: 992 endpoints and doorbells, some 220 channels.
+    pub const SERVER: Sizes = Sizes { dispatcher: 32 * 1024, frame: 128 * 1024, early_ram: 256 * 1024 };
+}
+
+/// Most bytes of a dispatcher frame: up to the start information.
+pub const MAX_FRAME_SIZE: u64 = START_BASE - FRAME_BASE;
 /// Most level 3 tables for an image: it may lie in this many regions of 2 MiB.
 pub const MAX_TABLES: usize = 96;
 
@@ -59,12 +78,12 @@ pub struct Plan {
     pub(crate) regions: Vec<u64>,
     pub(crate) tables: u64,
     pub(crate) dispatcher: u64,
+    pub(crate) sizes: Sizes,
     /// The frame of everything that the child sees: dispatcher frame, start information, image, stack.
     pub(crate) body: u64,
     pub(crate) body_size: u64,
     pub(crate) start_size: u64,
     pub(crate) early: u64,
-    pub(crate) early_size: u64,
 }
 
 /// Offset of the root CNode, the task CNode and the page CNode.
@@ -74,12 +93,11 @@ pub(crate) const PAGE_OFFSET: u64 = TASK_OFFSET + L2_CNODE_SIZE;
 const TABLES_OFFSET: u64 = PAGE_OFFSET + L2_CNODE_SIZE;
 
 impl Plan {
-    /// Lays out a domain of `image` with this start information and `early_ram` bytes (rounded up to pages) of Ram of
-    /// its own.
+    /// Lays out a domain of `image` with this start information.
     ///
     /// # Errors
     /// [`PlanError`].
-    pub fn new(image: &Image<'_>, start: &StartBlock, early_ram: u64) -> Result<Plan, PlanError> {
+    pub fn new(image: &Image<'_>, start: &StartBlock, sizes: Sizes) -> Result<Plan, PlanError> {
         let mut regions = image_regions(image)?;
         let image_mappings = regions.mappings;
         regions.list.push(TOP_BASE >> REGION_SHIFT);
@@ -94,31 +112,30 @@ impl Plan {
         }
         let tables = (2 + larges.len() + regions.list.len()) as u64;
         let dispatcher = TABLES_OFFSET + tables * VNODE_SIZE;
-        let body = dispatcher + DISPATCHER_SIZE;
+        let body = dispatcher + sizes.dispatcher;
         let start_size = (start.size() as u64).next_multiple_of(PAGE_SIZE);
-        let body_size = FRAME_SIZE + start_size + image.page_count() * PAGE_SIZE + STACK_SIZE;
-        let early_size = early_ram.next_multiple_of(PAGE_SIZE);
+        let body_size = sizes.frame + start_size + image.page_count() * PAGE_SIZE + STACK_SIZE;
         Ok(Plan {
             larges,
             regions: regions.list,
             tables: TABLES_OFFSET,
             dispatcher,
+            sizes,
             body,
             body_size,
             start_size,
             early: body + body_size,
-            early_size,
         })
     }
 
     /// Bytes of Ram that the domain takes in all.
     pub fn bytes(&self) -> u64 {
-        self.early + self.early_size
+        self.early + self.sizes.early_ram
     }
 
     /// Offset of the image in the body.
     pub(crate) fn image(&self) -> u64 {
-        FRAME_SIZE + self.start_size
+        self.sizes.frame + self.start_size
     }
 
     /// Offset of the stack in the body: its end, which alone needs no content.

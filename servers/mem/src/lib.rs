@@ -11,11 +11,16 @@
 //!
 //! Zeroing goes in steps of the kernel with other clients served in between (K2, K7). The server asks nobody for
 //! anything: it lives on what its builder gave and then on its own roots.
-#![cfg_attr(not(test), no_std)]
+//!
+//! What its builder passes is told in [`domain::servers::mem`]. It serves [`Memory`](interfaces::Memory) as
+//! [`MEMORY`](rt::names::MEMORY), and [`MEMORY_CLIENTS`](domain::servers::MEMORY_CLIENTS), the way in for the name service.
+#![cfg_attr(target_os = "none", no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod books;
+mod server;
 
 pub use books::{Books, Grant, Status};
+pub use server::{StartError, serve};

@@ -2,14 +2,26 @@
 //!
 //! It makes no channel for others to carry: it hands one side's endpoint to the other and is out of the way
 //! (`interfaces::names` has the picture). What it knows of a client is the channel: the domain number that it tells
-//! a server was fixed when that channel was made ([`Registry`] keeps no word of a client's own).
+//! a server was fixed when that channel was made.
 //!
 //! A service ends with the channel of its owner; its name can be taken again at once.
-#![cfg_attr(not(test), no_std)]
+//!
+//! # New domains
+//!
+//! Whoever builds a domain has the name service make that domain's channel, through
+//! [`ATTACH`](domain::servers::ATTACH).
+//!
+//! # Start
+//!
+//! The service itself is built with a channel to `init`, which knows the memory service and nothing else. It
+//! offers itself there as [`NAMES`](domain::servers::NAMES).
+#![cfg_attr(target_os = "none", no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod registry;
+mod server;
 
 pub use registry::{MAX_SERVICES, MAX_WAITERS, Registry, check};
+pub use server::{StartError, serve};

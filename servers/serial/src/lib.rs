@@ -6,12 +6,13 @@
 //! ```
 //!
 //! The UART works by interrupt; every answer is sent when it is due, and nothing is polled. A session is a channel
-//! and ends with it (R1).
-#![cfg_attr(not(test), no_std)]
-#![forbid(unsafe_code)]
+//! and ends with it (R1). What its builder passes is told in [`domain::servers::serial`].
+#![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
 
 mod desk;
+mod server;
 
 pub use desk::{Desk, MAX_REQUEST, Order, Requests};
+pub use server::{BAUD, StartError, serve};

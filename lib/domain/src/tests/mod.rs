@@ -29,24 +29,24 @@ fn kernel(bytes: u64) -> Model {
 
 fn spec<'a>(image: &'a Image<'a>, start: &'a StartBlock) -> Spec<'a> {
     let ended = Some(Cap::new(DOORBELL));
-    Spec { image, start, domain: 77, extra: [5, 6, 7, 0, 0, 0, 9], ended, ram_is_zero: false }
+    Spec { image, start, domain: 77, extra: [4, 5, 6, 7, 0, 0, 0, 9], ended, ram_is_zero: false }
 }
 
 struct Case {
     file: Vec<u8>,
     start: StartBlock,
-    early: u64,
+    sizes: Sizes,
 }
 
 impl Case {
     fn usual() -> Case {
         let start = StartBlock::new(&["prog", "one", "two words"], &["HOME=/"]).unwrap();
-        Case { file: program(), start, early: 8192 }
+        Case { file: program(), start, sizes: Sizes { early_ram: 8192, ..Sizes::PROGRAM } }
     }
 
     fn build(&self, fail_at: Option<usize>) -> (Model, Result<Child, BuildError>) {
         let image = Image::parse(&self.file, Limits::default()).unwrap();
-        let plan = Plan::new(&image, &self.start, self.early).unwrap();
+        let plan = Plan::new(&image, &self.start, self.sizes).unwrap();
         let mut model = kernel(plan.bytes());
         model.fail_at = fail_at;
         let spec = spec(&image, &self.start);
@@ -138,12 +138,28 @@ fn the_start_information_tells_arguments_environment_and_sizes() {
     let info = start_information(&model);
     assert_eq!((info.magic, info.domain, info.early_ram), (START_MAGIC, 77, 8192));
     assert_eq!((info.arg_count, info.env_count), (3, 1));
-    assert_eq!((u64::from(info.frame_size), u64::from(info.dispatcher_size)), (FRAME_SIZE, DISPATCHER_SIZE));
+    assert_eq!(
+        (u64::from(info.frame_size), u64::from(info.dispatcher_size)),
+        (FRAME_SIZE, Sizes::PROGRAM.dispatcher)
+    );
     assert_eq!(info.extra, [CapAddr::new(PAGE_CNODE, 1).0, 5, 6, 7, 0, 0, 0, 9]);
     let text = b"prog\0one\0two words\0HOME=/\0";
     assert_eq!(model.read(START_BASE + u64::from(info.arg_offset), text.len()), text);
     assert_eq!(info.env_offset - info.arg_offset, 19);
     assert_eq!(info.size as usize, size_of::<StartInfo>() + text.len());
+}
+
+#[test]
+fn a_server_gets_a_larger_dispatcher_and_frame() {
+    let case = Case { sizes: Sizes::SERVER, ..Case::usual() };
+    let (model, built) = case.build(None);
+    let _child = built.unwrap();
+    let info = start_information(&model);
+    assert_eq!((u64::from(info.frame_size), u64::from(info.dispatcher_size)), (128 << 10, 32 << 10));
+    assert!(model.translate(FRAME_BASE + (128 << 10) - 1).is_some());
+    assert_eq!(model.translate(FRAME_BASE + (128 << 10)), None);
+    assert_eq!(model.read(TEXT, TEXT_BYTES.len()), TEXT_BYTES);
+    const { assert!(Sizes::SERVER.frame <= MAX_FRAME_SIZE) };
 }
 
 #[test]
@@ -228,7 +244,7 @@ fn what_is_too_large_or_scattered_is_refused_before_anything_is_made() {
     let start = StartBlock::new(&["p"], &[""; 0]).unwrap();
     let refused = |file: &[u8]| {
         let image = Image::parse(file, Limits::default()).unwrap();
-        Plan::new(&image, &start, 0).unwrap_err()
+        Plan::new(&image, &start, Sizes::PROGRAM).unwrap_err()
     };
     let large = elf::build(&[(0x20_0000, 5, b"code", 97 << 21)], 0x20_0000);
     assert_eq!(refused(&large), PlanError::TooManyRegions);

@@ -1,0 +1,7 @@
+//! The name service; see the library beside it.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[barreldish::main]
+fn main() -> Result<core::convert::Infallible, names::StartError> {
+    names::serve()
+}

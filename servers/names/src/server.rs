@@ -1,0 +1,188 @@
+//! The server over the registry: requests of clients, and channels to servers.
+
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt;
+
+use domain::servers::{ATTACH, FIRST_PROCESS, MEMORY_CLIENTS, NAMES};
+use interfaces::{Names, NamesError, NamesServer, Service, ServiceClient, ServiceError, ServiceServer};
+use ipc::{CallError, Caller, Capability, Reply};
+use rt::{LmpPort, RtError};
+
+use crate::registry::Registry;
+
+/// Owner of the services that are registered from the start.
+const NO_CHANNEL: u64 = u64::MAX;
+
+/// Why the service cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The runtime failed.
+    Runtime(RtError),
+    /// A name that is registered from the start.
+    Register(NamesError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Runtime(error) => error.fmt(f),
+            StartError::Register(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for StartError {}
+
+impl From<RtError> for StartError {
+    fn from(error: RtError) -> StartError {
+        StartError::Runtime(error)
+    }
+}
+
+/// How a service is reached.
+#[derive(Clone)]
+enum Target {
+    /// It is asked to take the client.
+    Server(Rc<ServiceClient<LmpPort>>),
+    /// [`ATTACH`], which is served here.
+    Attach,
+}
+
+type Waiting = Reply<Result<(), NamesError>>;
+
+/// Serves names for ever.
+///
+/// # Errors
+/// [`StartError`]; afterwards nothing can fail.
+pub fn serve() -> Result<core::convert::Infallible, StartError> {
+    rt::console::use_log();
+    let directory = Directory(Rc::new(RefCell::new(Registry::new())));
+    let memory: ServiceClient<LmpPort> = rt::names::connect(MEMORY_CLIENTS)?;
+    for (name, target) in [(rt::names::MEMORY, Target::Server(Rc::new(memory))), (ATTACH, Target::Attach)] {
+        directory.0.borrow_mut().register(name, NO_CHANNEL, target).map_err(StartError::Register)?;
+    }
+    rt::names::serve(NAMES, NamesServer::new(directory))?;
+    rt::run()
+}
+
+/// What every client sees.
+#[derive(Clone)]
+struct Directory(Rc<RefCell<Registry<Target, Waiting>>>);
+
+impl Directory {
+    fn add(&self, name: &str, owner: u64, endpoint: Capability) -> Result<Capability, NamesError> {
+        let (client, copy) =
+            rt::names::attach::<ServiceClient<LmpPort>>(endpoint.address()).map_err(own_error)?;
+        let woken = self.0.borrow_mut().register(name, owner, Target::Server(Rc::new(client)))?;
+        for request in woken {
+            // Whoever gave up needs no answer.
+            let _ = request.send(&Ok(()));
+        }
+        Ok(Capability::give(copy.into_cap().address()))
+    }
+
+    /// Makes a channel of privileged clients to [`ATTACH`].
+    fn open_attach(&self, domain: u64, endpoint: Capability) -> Result<Capability, NamesError> {
+        let service = ServiceServer::new(Attach(self.clone()));
+        let copy = rt::names::accept(domain, endpoint.address(), service).map_err(own_error)?;
+        Ok(Capability::give(copy.into_cap().address()))
+    }
+}
+
+impl Names for Directory {
+    async fn register(
+        &self,
+        caller: &Caller,
+        name: String,
+        endpoint: Capability,
+    ) -> Result<Capability, NamesError> {
+        let free = self.0.borrow().check_free(&name);
+        match free {
+            Ok(()) => self.add(&name, caller.channel, endpoint),
+            Err(error) => {
+                rt::slots::discard(endpoint.address());
+                Err(error)
+            }
+        }
+    }
+
+    async fn connect(
+        &self,
+        caller: &Caller,
+        name: String,
+        endpoint: Capability,
+    ) -> Result<Capability, NamesError> {
+        let found = self.0.borrow().find(&name);
+        let refused = match found {
+            Ok(Target::Server(server)) => {
+                let endpoint = Capability::give(endpoint.address());
+                let accepted = server.accept_async(caller.domain, endpoint).await;
+                return accepted.map(|peer| Capability::give(peer.address())).map_err(refusal);
+            }
+            Ok(Target::Attach) if caller.domain < FIRST_PROCESS => {
+                return self.open_attach(caller.domain, endpoint);
+            }
+            Ok(Target::Attach) => NamesError::Refused,
+            Err(error) => error,
+        };
+        rt::slots::discard(endpoint.address());
+        Err(refused)
+    }
+
+    fn wait_for(&self, _: &Caller, name: String, reply: Waiting) {
+        let kept = self.0.borrow_mut().wait(&name, reply);
+        if let Err((reply, answer)) = kept {
+            let _ = reply.send(&answer);
+        }
+    }
+
+    fn list(&self, _: &Caller) -> Result<Vec<String>, NamesError> {
+        Ok(self.0.borrow().list())
+    }
+
+    fn client_gone(&self, caller: &Caller) {
+        let gone = self.0.borrow_mut().owner_gone(caller.channel);
+        self.0.borrow_mut().keep_waiters(Reply::is_wanted);
+        // Closing channels may come back here: with nothing borrowed.
+        drop(gone);
+    }
+}
+
+/// [`ATTACH`]: makes the channels of new domains.
+struct Attach(Directory);
+
+impl Service for Attach {
+    async fn accept(
+        &self,
+        _: &Caller,
+        domain: u64,
+        endpoint: Capability,
+    ) -> Result<Capability, ServiceError> {
+        match rt::names::accept(domain, endpoint.address(), NamesServer::new(self.0.clone())) {
+            Ok(copy) => Ok(Capability::give(copy.into_cap().address())),
+            Err(RtError::Kernel(_)) => Err(ServiceError::BadEndpoint),
+            Err(_) => Err(ServiceError::Exhausted),
+        }
+    }
+}
+
+/// What the server lacked was its own, unless the kernel says that the endpoint is to blame.
+fn own_error(error: RtError) -> NamesError {
+    match error {
+        RtError::Kernel(_) => NamesError::BadEndpoint,
+        _ => NamesError::Exhausted,
+    }
+}
+
+fn refusal(error: ServiceError) -> NamesError {
+    match error {
+        ServiceError::Refused => NamesError::Refused,
+        ServiceError::BadEndpoint => NamesError::BadEndpoint,
+        ServiceError::Exhausted => NamesError::Exhausted,
+        ServiceError::Call(CallError::PeerGone) => NamesError::ServiceGone,
+        ServiceError::Call(_) => NamesError::Refused,
+    }
+}
