@@ -46,12 +46,14 @@
 
 extern crate alloc;
 
+mod channel;
 mod client;
 mod error;
 mod message;
 mod pending;
 pub mod port;
 mod reply;
+mod request;
 mod server;
 pub mod wire;
 
@@ -64,7 +66,8 @@ pub use message::{
 };
 pub use port::{Lock, Outcome, Port, Receiver, SendError, Task};
 pub use reply::{Answer, NotWanted, Reply};
-pub use server::{Caller, Replies, Request, Served, Service, at_once, serve};
+pub use request::{Caller, Replies, Request, Served, Service, at_once};
+pub use server::serve;
 pub use wire::{Capability, Decode, Encode};
 
 /// What the code of [`macro@interface`] names.
