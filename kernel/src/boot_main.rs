@@ -13,13 +13,11 @@ use crate::log::{LOG_SIZE, Log};
 /// Runs on the kernel's stack, in its own address space, interrupts masked.
 pub fn boot_main(facts: &'static BootFacts, mut memory: BootMemory) -> ! {
     let mut ram = FreeRam::new(facts);
-    let Some(kernel_slots) = ram.take(abi::PAGE_SIZE) else { panic!("no RAM for the kernel's slots") };
+    let kernel_slots = ram.take(abi::PAGE_SIZE);
     let core = make_core(facts, &mut memory, kernel_slots);
     let _ = facts.banner(&mut core.log);
     panic::provoke(facts);
-    if let Err(error) = first_domain::start(core, facts, ram) {
-        panic!("{error}");
-    }
+    first_domain::start(core, facts, ram);
     arch::leave(core)
 }
 

@@ -1,8 +1,6 @@
 //! The first domain, `init`: built by the kernel as a spawner builds any other ([`abi::layout`]), and given
 //! everything that there is: RAM, devices, interrupts, the boot modules, the core itself.
 
-use core::fmt;
-
 use abi::boot::{
     BOOT_CNODE, BOOT_INFO_BASE, BOOT_MAGIC, BootInfo, MAX_COMMAND_LINE, MAX_DEVICES, MAX_REGIONS, Region,
     RegionKind,
@@ -15,9 +13,9 @@ use abi::layout::{
     TASK_CNODE, TOP_BASE,
 };
 use abi::{CapAddr, CapType, ErrorKind, PAGE_SIZE, Rights};
-use archive::{Archive, ArchiveError};
+use archive::Archive;
 use caps::{CNode, Db, Machine as _, MapArgs, Progress, RetypeArgs, Root, SlotRef};
-use loader::{Image, Limits, LoadError, Segment};
+use loader::{Image, Limits, Segment};
 
 use crate::boot_facts::{BootFacts, Range, whole_pages_around};
 use crate::cpu::Core;
@@ -33,42 +31,17 @@ const EARLY_BYTES: u64 = 4 << 20;
 /// Bytes of the dispatcher object of `init`.
 const DISPATCHER_BYTES: u64 = 8192;
 
-/// Why there is no first domain.
-pub enum FirstDomainError {
-    /// No initrd.
-    NoModules,
-    /// The archive of boot modules is damaged.
-    Archive(ArchiveError),
-    /// No module is called `init`.
-    NoInit,
-    /// `init` is not a program.
-    Load(LoadError),
-    /// Less RAM than `init` needs.
-    NoRam,
-    /// A capability operation failed, which is a bug.
-    Capability(&'static str, ErrorKind),
+/// What a capability operation gave, none of which can fail while `init` is built.
+fn done<T>(what: &'static str, result: Result<T, ErrorKind>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(kind) => refused(what, kind),
+    }
 }
 
-impl fmt::Display for FirstDomainError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoModules => f.write_str("no boot modules: give QEMU the archive with -initrd"),
-            Self::Archive(_) => {
-                f.write_str("the archive of boot modules is damaged; `cargo xtask image` makes a new one")
-            }
-            Self::NoInit => f.write_str("no boot module is called init"),
-            Self::Load(_) => {
-                f.write_str("the boot module init is no program; `cargo xtask image` makes a new one")
-            }
-            Self::NoRam => f.write_str("not enough RAM for init: give QEMU at least 64 MiB"),
-            Self::Capability(what, kind) => {
-                f.write_str("init: ")?;
-                f.write_str(what)?;
-                f.write_str(": ")?;
-                f.write_str(kind.text())
-            }
-        }
-    }
+#[cold]
+fn refused(what: &'static str, kind: ErrorKind) -> ! {
+    panic!("init: {what}: {}", kind.text())
 }
 
 /// Takes page-aligned memory from the front of the largest free range.
@@ -87,16 +60,24 @@ impl FreeRam {
     }
 
     /// `bytes` (whole pages), aligned to 16 KiB.
-    pub fn take(&mut self, bytes: u64) -> Option<u64> {
-        let largest = self.ranges.iter_mut().max_by_key(|range| range.size)?;
+    ///
+    /// # Panics
+    /// When there is not enough.
+    pub fn take(&mut self, bytes: u64) -> u64 {
+        let mut largest = &mut Range::default();
+        for range in &mut self.ranges {
+            if range.size > largest.size {
+                largest = range;
+            }
+        }
         let base = largest.base.next_multiple_of(L2_CNODE_SIZE);
         let used = base - largest.base + bytes;
         if used > largest.size {
-            return None;
+            panic!("not enough RAM for init: give QEMU at least 64 MiB");
         }
         largest.base += used;
         largest.size -= used;
-        Some(base)
+        base
     }
 }
 
@@ -111,38 +92,40 @@ struct Builder<'a> {
     next_boot_slot: u64,
 }
 
-type Built<T> = Result<T, FirstDomainError>;
-
-fn named(what: &'static str) -> impl Fn(ErrorKind) -> FirstDomainError {
-    move |kind| FirstDomainError::Capability(what, kind)
+/// Builds `init` from the boot modules and makes it ready to run.
+///
+/// # Panics
+/// Without an `init` among the boot modules that is a program, and with too little RAM for it.
+pub fn start(core: &mut Core, facts: &BootFacts, mut ram: FreeRam) {
+    let Some(modules) = facts.modules else { panic!("no boot modules: give QEMU the archive with -initrd") };
+    let image = find_image(module_bytes(core, modules));
+    let mut builder =
+        Builder::with_cspace(core, &mut ram, image.page_count() * PAGE_SIZE + CONSTRUCTION_BYTES);
+    let tables = builder.tables(&image);
+    for segment in image.segments() {
+        builder.map_segment(&tables, segment);
+    }
+    let d = builder.dispatcher();
+    builder.top_pages(&tables);
+    builder.insert(KERNEL, CapType::Kernel, u64::from(builder.core.id), 1);
+    builder.boot_info(&tables, facts, ram);
+    let held = [builder.slot(ROOT_CNODE), builder.slot(ROOT_VNODE), builder.slot(SELF_FRAME)];
+    let core = builder.core;
+    let installed = dispatchers::install(core, d, held, None, DISPATCHER_BYTES, FRAME_BASE, image.entry());
+    done("its dispatcher", installed.map_err(|error| error.kind));
+    schedule::wake(&mut core.machine, d, Entry::Run(false));
 }
 
-/// Builds `init` from the boot modules and makes it ready to run.
-pub fn start(core: &mut Core, facts: &BootFacts, mut ram: FreeRam) -> Built<()> {
-    let modules = facts.modules.ok_or(FirstDomainError::NoModules)?;
-    let bytes = module_bytes(core, modules);
-    let init = Archive::new(bytes)
-        .find("init")
-        .map_err(FirstDomainError::Archive)?
-        .ok_or(FirstDomainError::NoInit)?;
-    let image = Image::parse(init.data, Limits::default()).map_err(FirstDomainError::Load)?;
-
-    let mut builder =
-        Builder::with_cspace(core, &mut ram, image.page_count() * PAGE_SIZE + CONSTRUCTION_BYTES)?;
-    let tables = builder.tables(&image)?;
-    for segment in image.segments() {
-        builder.map_segment(&tables, segment)?;
-    }
-    let d = builder.dispatcher()?;
-    builder.top_pages(&tables)?;
-    builder.insert(KERNEL, CapType::Kernel, u64::from(builder.core.id), 1)?;
-    builder.boot_info(&tables, facts, ram)?;
-    let held = [builder.slot(ROOT_CNODE)?, builder.slot(ROOT_VNODE)?, builder.slot(SELF_FRAME)?];
-    let core = builder.core;
-    dispatchers::install(core, d, held, None, DISPATCHER_BYTES, FRAME_BASE, image.entry())
-        .map_err(|error| FirstDomainError::Capability("configuring its dispatcher", error.kind))?;
-    schedule::wake(&mut core.machine, d, Entry::Run(false));
-    Ok(())
+/// The program `init` in the archive of boot modules.
+fn find_image(modules: &[u8]) -> Image<'_> {
+    let Ok(found) = Archive::new(modules).find("init") else {
+        panic!("the archive of boot modules is damaged; `cargo xtask image` makes a new one")
+    };
+    let Some(init) = found else { panic!("no boot module is called init") };
+    let Ok(image) = Image::parse(init.data, Limits::default()) else {
+        panic!("the boot module init is no program; `cargo xtask image` makes a new one")
+    };
+    image
 }
 
 /// The boot modules as the kernel sees them.
@@ -166,9 +149,9 @@ const IMAGE_TABLES: usize = 16;
 
 impl<'a> Builder<'a> {
     /// Root, task, page and boot CNode, and Ram to go on with.
-    fn with_cspace(core: &'a mut Core, ram: &mut FreeRam, bytes_for_objects: u64) -> Built<Builder<'a>> {
+    fn with_cspace(core: &'a mut Core, ram: &mut FreeRam, bytes_for_objects: u64) -> Builder<'a> {
         let bytes = L1_CNODE_MIN_SIZE + 4 * L2_CNODE_SIZE;
-        let base = ram.take(bytes).ok_or(FirstDomainError::NoRam)?;
+        let base = ram.take(bytes);
         core.machine.hardware.zero(base, bytes);
         let l1 = base + 3 * L2_CNODE_SIZE;
         let root = |ty, base, size| Root { ty, rights: Rights::ALL, base, size };
@@ -176,144 +159,144 @@ impl<'a> Builder<'a> {
             [(TASK_CNODE, base), (PAGE_CNODE, base + L2_CNODE_SIZE), (BOOT_CNODE, base + 2 * L2_CNODE_SIZE)]
         {
             let slot = SlotRef::at(l1 + index * SLOT_SIZE);
-            core.db
-                .insert_root(&mut core.machine, slot, &root(CapType::L2CNode, node, L2_CNODE_SIZE))
-                .map_err(named("its CNodes"))?;
+            let node = root(CapType::L2CNode, node, L2_CNODE_SIZE);
+            done("its CNodes", core.db.insert_root(&mut core.machine, slot, &node));
         }
         let root_slot = SlotRef::at(base + ROOT_CNODE.slot() * SLOT_SIZE);
-        core.db
-            .insert_root(&mut core.machine, root_slot, &root(CapType::L1CNode, l1, L1_CNODE_MIN_SIZE))
-            .map_err(named("its root CNode"))?;
-        let cspace = CNode::of(core.machine.slot(root_slot)).ok_or(FirstDomainError::NoRam)?;
+        let node = root(CapType::L1CNode, l1, L1_CNODE_MIN_SIZE);
+        done("its root CNode", core.db.insert_root(&mut core.machine, root_slot, &node));
+        let cspace = CNode::of(core.machine.slot(root_slot)).ok_or(ErrorKind::NoCNode);
+        let cspace = done("its root CNode", cspace);
         let mut builder =
             Builder { core, cspace, ram: SlotRef::NONE, used: 0, next_page_slot: 1, next_boot_slot: 1 };
-        builder.copy_task_cnode(l1)?;
-        let construction = builder.next_boot_address()?;
-        builder.ram = builder.region(ram, bytes_for_objects, construction)?;
-        Ok(builder)
+        builder.copy_task_cnode(l1);
+        let construction = builder.next_boot_address();
+        builder.ram = builder.region(ram, bytes_for_objects, construction);
+        builder
     }
 
-    fn copy_task_cnode(&mut self, l1: u64) -> Built<()> {
-        let own = self.slot(SELF_TASK_CNODE)?;
+    fn copy_task_cnode(&mut self, l1: u64) {
+        let own = self.slot(SELF_TASK_CNODE);
         let Core { db, machine, .. } = &mut *self.core;
-        db.copy(machine, SlotRef::at(l1), own, Rights::ALL).map_err(named("its task CNode"))
+        done("its task CNode", db.copy(machine, SlotRef::at(l1), own, Rights::ALL))
     }
 
     /// The slot at one of its addresses.
-    fn slot(&self, address: CapAddr) -> Built<SlotRef> {
-        Db::slot_at(&self.core.machine, self.cspace, address).map_err(named("its CSpace"))
+    fn slot(&self, address: CapAddr) -> SlotRef {
+        done("its CSpace", Db::slot_at(&self.core.machine, self.cspace, address))
     }
 
-    fn insert(&mut self, address: CapAddr, ty: CapType, base: u64, size: u64) -> Built<SlotRef> {
-        let slot = self.slot(address)?;
+    fn insert(&mut self, address: CapAddr, ty: CapType, base: u64, size: u64) -> SlotRef {
+        let slot = self.slot(address);
         let root = Root { ty, rights: Rights::ALL, base, size };
-        self.core.db.insert_root(&mut self.core.machine, slot, &root).map_err(named("a boot capability"))?;
-        Ok(slot)
+        done("a boot capability", self.core.db.insert_root(&mut self.core.machine, slot, &root));
+        slot
     }
 
-    fn next_boot_address(&mut self) -> Built<CapAddr> {
+    fn next_boot_address(&mut self) -> CapAddr {
         let slot = self.next_boot_slot;
         if slot >= L2_SLOTS {
-            return Err(FirstDomainError::Capability("the boot CNode", ErrorKind::BadSlot));
+            panic!("too many boot capabilities for one CNode");
         }
         self.next_boot_slot += 1;
-        Ok(CapAddr::new(BOOT_CNODE, slot))
+        CapAddr::new(BOOT_CNODE, slot)
     }
 
-    fn next_page_address(&mut self) -> Built<CapAddr> {
+    fn next_page_address(&mut self) -> CapAddr {
         let slot = self.next_page_slot;
         if slot >= L2_SLOTS {
-            return Err(FirstDomainError::Capability("the page CNode", ErrorKind::BadSlot));
+            panic!("too many mappings of init for one CNode");
         }
         self.next_page_slot += 1;
-        Ok(CapAddr::new(PAGE_CNODE, slot))
+        CapAddr::new(PAGE_CNODE, slot)
     }
 
     /// A Ram capability over fresh zeroed memory, at `address`: a root of its own, with a unit in between, as a
     /// memory server does it.
-    fn region(&mut self, ram: &mut FreeRam, bytes: u64, address: CapAddr) -> Built<SlotRef> {
-        let base = ram.take(bytes).ok_or(FirstDomainError::NoRam)?;
-        let root = self.next_boot_address()?;
-        let root = self.insert(root, CapType::Ram, base, bytes)?;
-        let unit = self.next_boot_address()?;
-        let (unit, slot) = (self.slot(unit)?, self.slot(address)?);
+    fn region(&mut self, ram: &mut FreeRam, bytes: u64, address: CapAddr) -> SlotRef {
+        let base = ram.take(bytes);
+        let root = self.next_boot_address();
+        let root = self.insert(root, CapType::Ram, base, bytes);
+        let unit = self.next_boot_address();
+        let (unit, slot) = (self.slot(unit), self.slot(address));
         let Core { db, machine, .. } = &mut *self.core;
         let whole = |ty| RetypeArgs { ty, offset: 0, object_size: bytes, count: 1 };
-        db.retype(machine, root, &whole(CapType::Unit), unit).map_err(named("its unit"))?;
-        while db.zero_unit(machine, unit).map_err(named("zeroing its unit"))? == Progress::More {}
-        db.retype(machine, unit, &whole(CapType::Ram), slot).map_err(named("its RAM"))?;
-        Ok(slot)
+        done("its unit", db.retype(machine, root, &whole(CapType::Unit), unit));
+        while done("zeroing its unit", db.zero_unit(machine, unit)) == Progress::More {}
+        done("its RAM", db.retype(machine, unit, &whole(CapType::Ram), slot));
+        slot
     }
 
     /// Makes an object of its Ram, into this slot; its physical address.
-    fn make(&mut self, ty: CapType, bytes: u64, align: u64, slot: SlotRef) -> Built<u64> {
+    fn make(&mut self, ty: CapType, bytes: u64, align: u64, slot: SlotRef) -> u64 {
         let offset = self.used.next_multiple_of(align);
         let arguments = RetypeArgs { ty, offset, object_size: bytes, count: 1 };
         let Core { db, machine, .. } = &mut *self.core;
-        db.retype(machine, self.ram, &arguments, slot).map_err(named("making an object"))?;
+        done("making an object", db.retype(machine, self.ram, &arguments, slot));
         self.used = offset + bytes;
-        Ok(machine.slot(slot).base())
+        machine.slot(slot).base()
     }
 
-    fn make_table(&mut self, ty: CapType) -> Built<SlotRef> {
-        let address = self.next_page_address()?;
-        let slot = self.slot(address)?;
-        self.make(ty, VNODE_SIZE, VNODE_SIZE, slot)?;
-        Ok(slot)
+    fn make_table(&mut self, ty: CapType) -> SlotRef {
+        let address = self.next_page_address();
+        let slot = self.slot(address);
+        self.make(ty, VNODE_SIZE, VNODE_SIZE, slot);
+        slot
     }
 
     /// Maps `target` (a frame, or a table into its place) with a mapping in the page CNode.
-    fn map(&mut self, vnode: SlotRef, first: u64, target: SlotRef, count: u64, rights: Rights) -> Built<()> {
-        let address = self.next_page_address()?;
-        let slot = self.slot(address)?;
+    fn map(&mut self, vnode: SlotRef, first: u64, target: SlotRef, count: u64, rights: Rights) {
+        let address = self.next_page_address();
+        let slot = self.slot(address);
         let arguments = MapArgs { offset: 0, first, count, rights, fill: true };
         let Core { db, machine, .. } = &mut *self.core;
-        db.map(machine, vnode, slot, target, &arguments).map_err(named("mapping"))
+        done("mapping", db.map(machine, vnode, slot, target, &arguments))
     }
 
     /// Tables for the image and for the window at [`TOP_BASE`].
-    fn tables(&mut self, image: &Image) -> Built<PageTables> {
-        let root = self.slot(ROOT_VNODE)?;
-        self.make(CapType::VNodeL0, VNODE_SIZE, VNODE_SIZE, root)?;
+    fn tables(&mut self, image: &Image) -> PageTables {
+        let root = self.slot(ROOT_VNODE);
+        self.make(CapType::VNodeL0, VNODE_SIZE, VNODE_SIZE, root);
         // The first slots of the page CNode are known to those who read StartInfo.extra[0]: the level 1 table.
-        let l1 = self.make_table(CapType::VNodeL1)?;
-        self.map(root, 0, l1, 1, Rights::ALL)?;
-        let l2 = self.make_table(CapType::VNodeL2)?;
-        self.map(l1, 0, l2, 1, Rights::ALL)?;
+        let l1 = self.make_table(CapType::VNodeL1);
+        self.map(root, 0, l1, 1, Rights::ALL);
+        let l2 = self.make_table(CapType::VNodeL2);
+        self.map(l1, 0, l2, 1, Rights::ALL);
         let mut tables = PageTables { image: [SlotRef::NONE; IMAGE_TABLES], top: SlotRef::NONE };
         for segment in image.segments() {
             let pages = segment.pages();
             for region in pages.start >> 21..=(pages.end - 1) >> 21 {
-                let place = tables.image.get_mut(region as usize).ok_or(FirstDomainError::NoRam)?;
+                let Some(place) = tables.image.get_mut(region as usize) else {
+                    panic!("the boot module init reaches beyond {} MiB", IMAGE_TABLES * 2)
+                };
                 if place.is_none() {
-                    *place = self.make_table(CapType::VNodeL3)?;
+                    *place = self.make_table(CapType::VNodeL3);
                     let table = *place;
-                    self.map(l2, region, table, 1, Rights::ALL)?;
+                    self.map(l2, region, table, 1, Rights::ALL);
                 }
             }
         }
-        let top_l2 = self.make_table(CapType::VNodeL2)?;
-        self.map(l1, TOP_BASE >> 30 & 511, top_l2, 1, Rights::ALL)?;
-        tables.top = self.make_table(CapType::VNodeL3)?;
-        self.map(top_l2, TOP_BASE >> 21 & 511, tables.top, 1, Rights::ALL)?;
-        Ok(tables)
+        let top_l2 = self.make_table(CapType::VNodeL2);
+        self.map(l1, TOP_BASE >> 30 & 511, top_l2, 1, Rights::ALL);
+        tables.top = self.make_table(CapType::VNodeL3);
+        self.map(top_l2, TOP_BASE >> 21 & 511, tables.top, 1, Rights::ALL);
+        tables
     }
 
     /// Frames of the segment, one for each 2 MiB region that it touches, filled and mapped with its rights.
-    fn map_segment(&mut self, tables: &PageTables, segment: &Segment) -> Built<()> {
+    fn map_segment(&mut self, tables: &PageTables, segment: &Segment) {
         let pages = segment.pages();
         let mut at = pages.start;
         while at < pages.end {
             let end = pages.end.min((at >> 21 << 21) + (2 << 20));
-            let address = self.next_page_address()?;
-            let frame = self.slot(address)?;
-            let base = self.make(CapType::Frame, end - at, PAGE_SIZE, frame)?;
+            let address = self.next_page_address();
+            let frame = self.slot(address);
+            let base = self.make(CapType::Frame, end - at, PAGE_SIZE, frame);
             self.copy_data(segment, at, end, base);
             let table = tables.image[(at >> 21) as usize];
-            self.map(table, at >> 12 & 511, frame, (end - at) / PAGE_SIZE, segment.rights)?;
+            self.map(table, at >> 12 & 511, frame, (end - at) / PAGE_SIZE, segment.rights);
             at = end;
         }
-        Ok(())
     }
 
     /// Copies what the file has of the segment for `[at, end)` to the memory at `base`, which is zero.
@@ -333,10 +316,10 @@ impl<'a> Builder<'a> {
         unsafe { target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
 
-    fn dispatcher(&mut self) -> Built<DispatcherRef> {
-        let slot = self.slot(SELF_DISPATCHER)?;
-        let base = self.make(CapType::Dispatcher, DISPATCHER_BYTES, DISPATCHER_BYTES, slot)?;
-        DispatcherRef::at(base).ok_or(FirstDomainError::NoRam)
+    fn dispatcher(&mut self) -> DispatcherRef {
+        let slot = self.slot(SELF_DISPATCHER);
+        let base = self.make(CapType::Dispatcher, DISPATCHER_BYTES, DISPATCHER_BYTES, slot);
+        done("its dispatcher", DispatcherRef::at(base).ok_or(ErrorKind::BadType))
     }
 
     /// A frame, made, mapped at `address` of the top window, and known by `slot`; its physical address.
@@ -347,24 +330,24 @@ impl<'a> Builder<'a> {
         address: u64,
         bytes: u64,
         rights: Rights,
-    ) -> Built<u64> {
-        let frame = self.slot(slot)?;
-        let base = self.make(CapType::Frame, bytes, PAGE_SIZE, frame)?;
-        self.map(tables.top, address >> 12 & 511, frame, bytes / PAGE_SIZE, rights)?;
-        Ok(base)
+    ) -> u64 {
+        let frame = self.slot(slot);
+        let base = self.make(CapType::Frame, bytes, PAGE_SIZE, frame);
+        self.map(tables.top, address >> 12 & 511, frame, bytes / PAGE_SIZE, rights);
+        base
     }
 
     /// Dispatcher frame, start information, stack.
-    fn top_pages(&mut self, tables: &PageTables) -> Built<()> {
+    fn top_pages(&mut self, tables: &PageTables) {
         let data = Rights::READ.or(Rights::WRITE);
-        let frame = self.top_frame(tables, SELF_FRAME, FRAME_BASE, FRAME_SIZE, data)?;
+        let frame = self.top_frame(tables, SELF_FRAME, FRAME_BASE, FRAME_SIZE, data);
         self.write(
             frame + core::mem::offset_of!(DispatcherFrame, start_info) as u64,
             &START_BASE.to_le_bytes(),
         );
-        let stack = self.next_page_address()?;
-        self.top_frame(tables, stack, STACK_TOP - STACK_SIZE, STACK_SIZE, data)?;
-        let start = self.top_frame(tables, START_FRAME, START_BASE, PAGE_SIZE, data)?;
+        let stack = self.next_page_address();
+        self.top_frame(tables, stack, STACK_TOP - STACK_SIZE, STACK_SIZE, data);
+        let start = self.top_frame(tables, START_FRAME, START_BASE, PAGE_SIZE, data);
         let name = b"init\0";
         let head = size_of::<StartInfo>();
         let info = StartInfo {
@@ -386,26 +369,25 @@ impl<'a> Builder<'a> {
         };
         self.write(start, bytes_of(&info));
         self.write(start + head as u64, name);
-        Ok(())
     }
 
     /// All that there is, as capabilities in the boot CNode, and the page that tells of it.
-    fn boot_info(&mut self, tables: &PageTables, facts: &BootFacts, mut ram: FreeRam) -> Built<()> {
-        self.region(&mut ram, EARLY_BYTES, EARLY_RAM)?;
-        let page = self.next_boot_address()?;
+    fn boot_info(&mut self, tables: &PageTables, facts: &BootFacts, mut ram: FreeRam) {
+        self.region(&mut ram, EARLY_BYTES, EARLY_RAM);
+        let page = self.next_boot_address();
         let data = Rights::READ.or(Rights::WRITE);
-        let page = self.top_frame(tables, page, BOOT_INFO_BASE, PAGE_SIZE, data)?;
+        let page = self.top_frame(tables, page, BOOT_INFO_BASE, PAGE_SIZE, data);
         let mut info = self.facts(facts);
-        let irqs = self.next_boot_address()?;
-        self.insert(irqs, CapType::IrqSource, FIRST_BINDABLE, END_BINDABLE - FIRST_BINDABLE)?;
+        let irqs = self.next_boot_address();
+        self.insert(irqs, CapType::IrqSource, FIRST_BINDABLE, END_BINDABLE - FIRST_BINDABLE);
         info.irq_slot = irqs.slot() as u32;
 
         let mut regions = Regions { list: &mut info.regions, count: 0 };
         for range in ram.ranges.iter().filter(|range| range.size != 0) {
-            regions.add(self, CapType::Ram, RegionKind::Ram, *range, *range)?;
+            regions.add(self, CapType::Ram, RegionKind::Ram, *range, *range);
         }
         if let Some(modules) = facts.modules {
-            regions.add(self, CapType::Frame, RegionKind::Modules, whole_pages_around(modules), modules)?;
+            regions.add(self, CapType::Frame, RegionKind::Modules, whole_pages_around(modules), modules);
         }
         regions.add(
             self,
@@ -413,16 +395,15 @@ impl<'a> Builder<'a> {
             RegionKind::DeviceTree,
             whole_pages_around(facts.device_tree),
             facts.device_tree,
-        )?;
+        );
         for range in facts.device_space.as_slice() {
-            regions.add(self, CapType::PhysAddr, RegionKind::Devices, *range, *range)?;
+            regions.add(self, CapType::PhysAddr, RegionKind::Devices, *range, *range);
         }
         info.first_free_slot = self.next_boot_slot as u32;
         self.write(page, bytes_of(&info));
-        let start = self.core.machine.slot(self.slot(START_FRAME)?).base();
+        let start = self.core.machine.slot(self.slot(START_FRAME)).base();
         let next = (self.next_page_slot as u32).to_le_bytes();
         self.write(start + core::mem::offset_of!(StartInfo, first_page_slot) as u64, &next);
-        Ok(())
     }
 
     fn facts(&self, facts: &BootFacts) -> BootInfo {
@@ -463,17 +444,10 @@ struct Regions<'a> {
 
 impl Regions<'_> {
     /// A capability over whole pages, and its entry; `exact` is what is meaningful of it. One too many is left out.
-    fn add(
-        &mut self,
-        builder: &mut Builder,
-        ty: CapType,
-        kind: RegionKind,
-        pages: Range,
-        exact: Range,
-    ) -> Built<()> {
-        let Some(place) = self.list.get_mut(self.count) else { return Ok(()) };
-        let address = builder.next_boot_address()?;
-        builder.insert(address, ty, pages.base, pages.size)?;
+    fn add(&mut self, builder: &mut Builder, ty: CapType, kind: RegionKind, pages: Range, exact: Range) {
+        let Some(place) = self.list.get_mut(self.count) else { return };
+        let address = builder.next_boot_address();
+        builder.insert(address, ty, pages.base, pages.size);
         *place = Region {
             base: exact.base,
             size: pages.size,
@@ -482,7 +456,6 @@ impl Regions<'_> {
             used: exact.size,
         };
         self.count += 1;
-        Ok(())
     }
 }
 

@@ -27,13 +27,11 @@ pub fn boot(init: &[u8], ram: usize) -> Box<Core> {
     let facts = facts(ram as u64, Range { base, size: modules.len() as u64 });
 
     let mut free = FreeRam::new(&facts);
-    let kernel_slots = free.take(abi::PAGE_SIZE).expect("RAM");
+    let kernel_slots = free.take(abi::PAGE_SIZE);
     hardware.zero(kernel_slots, abi::PAGE_SIZE);
     let mut core = Box::new(core_on(hardware, kernel_slots));
     core.machine.asids.init(1 << 16);
-    if let Err(error) = first_domain::start(&mut core, &facts, free) {
-        panic!("{error}");
-    }
+    first_domain::start(&mut core, &facts, free);
     core
 }
 
