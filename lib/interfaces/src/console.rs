@@ -4,8 +4,8 @@ use crate::error::errors;
 use alloc::vec::Vec;
 use ipc::Wire;
 
-/// Most bytes of one write; who has more writes again, and loses nothing by it: a line has one owner until it ends.
-pub const MAX_CONSOLE_WRITE: usize = 4096;
+/// Most bytes of one write. Who has more writes again, and loses nothing by it: a line has one owner until it ends.
+pub const MAX_CONSOLE_WRITE: usize = 64 * 1024;
 
 /// The service's name.
 pub const CONSOLE: &str = "console";
@@ -20,7 +20,7 @@ errors! {
         /// More writes wait on this session than one may have.
         TooManyWrites => "too many writes wait on this console session",
         /// More bytes than one write may have.
-        WriteTooLong => "one write to the console has at most 4096 bytes",
+        WriteTooLong => "one write to the console has at most 64 KiB",
         /// A read of no bytes.
         EmptyRead => "a read must ask for at least one byte",
         /// The domain has no session.
@@ -41,7 +41,7 @@ pub enum ConsoleMode {
 }
 
 /// The terminal. Each channel is a session, which ends with it.
-#[ipc::interface(limit = 8192)]
+#[ipc::interface(limit = MAX_CONSOLE_WRITE + 16)]
 pub trait Console {
     /// Writes at most [`MAX_CONSOLE_WRITE`] bytes; answered once there is room for another write. Lines of two sessions never mix.
     #[deferred]
