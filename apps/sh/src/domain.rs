@@ -1,0 +1,215 @@
+//! The real world: the services of the system.
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt::Display;
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::Poll;
+use core::time::Duration;
+
+use barreldish::{LmpPort, block_on, time};
+use interfaces::{
+    ConsoleError, ConsoleMode, CoreMemory, ExitStatus, LogPart, Pid, ProcessInfo, SPAWN, SYSTEM, SpawnClient,
+    SpawnError, SystemClient, SystemInfo,
+};
+use rt::console::Session;
+
+use crate::capabilities::{self, Capability};
+use crate::world::{End, Failure, RunError, World};
+
+type Spawn = SpawnClient<LmpPort>;
+type System = SystemClient<LmpPort>;
+
+/// The services that the shell has needed so far.
+#[derive(Default)]
+pub struct Domain {
+    spawn: Option<Rc<Spawn>>,
+    system: Option<Rc<System>>,
+    /// The session is in raw mode.
+    raw: bool,
+}
+
+impl Domain {
+    fn spawn(&mut self) -> Result<Rc<Spawn>, Failure> {
+        connected(&mut self.spawn, SPAWN)
+    }
+
+    /// Asks the system service. After a failure the next question goes over a new channel.
+    fn ask_system<R, E: Display>(&mut self, ask: impl FnOnce(&System) -> Result<R, E>) -> Result<R, Failure> {
+        let answer = ask(&*connected(&mut self.system, SYSTEM)?);
+        answer.map_err(|error| {
+            self.system = None;
+            error.to_string()
+        })
+    }
+
+    /// Keys come as they are typed from now on.
+    fn become_raw(&mut self, console: &Session) -> Result<(), Failure> {
+        if !self.raw {
+            console.set_mode(ConsoleMode::Raw).map_err(console_failure)?;
+            self.raw = true;
+        }
+        Ok(())
+    }
+}
+
+/// The client in `place`, connected first if there is none.
+fn connected<C: ipc::Stub<LmpPort>>(place: &mut Option<Rc<C>>, name: &str) -> Result<Rc<C>, Failure> {
+    if let Some(client) = place {
+        return Ok(client.clone());
+    }
+    let client = barreldish::connect(name).map_err(|error| format!("no service `{name}`: {error}"))?;
+    Ok(place.insert(Rc::new(client)).clone())
+}
+
+fn console_failure(error: ConsoleError) -> Failure {
+    format!("console: {error}")
+}
+
+fn session() -> Result<Rc<Session>, Failure> {
+    rt::console::session().map_err(|error| format!("no console: {error}"))
+}
+
+impl World for Domain {
+    fn read(&mut self) -> Result<Vec<u8>, Failure> {
+        self.become_raw(&*session()?)?;
+        barreldish::input::read().map_err(|error| error.to_string())
+    }
+
+    fn print(&mut self, text: &str) {
+        barreldish::print!("{text}");
+    }
+
+    fn run(&mut self, program: &str, arguments: &[String], environment: &[String]) -> Result<End, RunError> {
+        barreldish::flush();
+        let spawn = self.spawn().map_err(RunError::Failed)?;
+        let console = session().ok();
+        if let Some(console) = &console {
+            // In raw mode Ctrl-C would be kept for the next line. If the console is gone, the program runs without.
+            self.raw = console.set_mode(ConsoleMode::Line).is_err() && self.raw;
+        }
+        let start = Start { program, arguments, environment };
+        let end = block_on(run_in_foreground(&spawn, console.as_deref(), start));
+        if let Err(SpawnError::Call(_)) = end {
+            self.spawn = None;
+        }
+        end.map_err(run_error)
+    }
+
+    fn processes(&mut self) -> Result<Vec<ProcessInfo>, Failure> {
+        let answer = self.spawn()?.list();
+        answer.map_err(|error| {
+            self.spawn = None;
+            error.to_string()
+        })
+    }
+
+    fn memory(&mut self) -> Result<Vec<CoreMemory>, Failure> {
+        let service = rt::names::memory_service().map_err(|error| error.to_string())?;
+        service.status().map_err(|error| error.to_string())
+    }
+
+    fn info(&mut self) -> Result<SystemInfo, Failure> {
+        self.ask_system(System::info)
+    }
+
+    fn log(&mut self, position: u64) -> Result<LogPart, Failure> {
+        self.ask_system(|system| system.log(position))
+    }
+
+    fn power_off(&mut self, status: u8) -> Result<(), Failure> {
+        barreldish::flush();
+        self.ask_system(|system| system.power_off(status))
+    }
+
+    fn restart(&mut self) -> Result<(), Failure> {
+        barreldish::flush();
+        self.ask_system(System::restart)
+    }
+
+    fn uptime(&self) -> Duration {
+        time::now().since_boot()
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        capabilities::own()
+    }
+}
+
+fn run_error(error: SpawnError) -> RunError {
+    match error {
+        SpawnError::NotFound => RunError::NotFound,
+        SpawnError::BadProgram => RunError::NotRunnable(error.to_string()),
+        _ => RunError::Failed(error.to_string()),
+    }
+}
+
+/// What is to be started.
+struct Start<'a> {
+    program: &'a str,
+    arguments: &'a [String],
+    environment: &'a [String],
+}
+
+/// Runs a program to its end, or to Ctrl-C, which also counts while it is being started.
+async fn run_in_foreground(
+    spawn: &Spawn,
+    console: Option<&Session>,
+    start: Start<'_>,
+) -> Result<End, SpawnError> {
+    let mut interrupted = pin!(ctrl_c(console));
+    let pid = spawn.spawn_async(start.program, start.arguments, start.environment).await?;
+    let mut ended = pin!(spawn.wait_async(pid));
+    match either(ended.as_mut(), interrupted.as_mut()).await {
+        First::Ended(status) => status.map(End::Ended),
+        First::Interrupted => {
+            let status = kill(spawn, pid, ended).await?;
+            Ok(if status == ExitStatus::Killed { End::Interrupted } else { End::Ended(status) })
+        }
+    }
+}
+
+/// Ends a program; it may have ended by itself just before.
+async fn kill(
+    spawn: &Spawn,
+    pid: Pid,
+    ended: impl Future<Output = Result<ExitStatus, SpawnError>>,
+) -> Result<ExitStatus, SpawnError> {
+    match spawn.kill_async(pid).await {
+        Ok(()) | Err(SpawnError::NoProcess) => ended.await,
+        Err(error) => Err(error),
+    }
+}
+
+/// Ready when Ctrl-C is typed; never without a console that can tell.
+async fn ctrl_c(console: Option<&Session>) {
+    let typed = match console {
+        Some(console) => console.interrupted_async().await.is_ok(),
+        None => false,
+    };
+    if !typed {
+        core::future::pending::<()>().await;
+    }
+}
+
+/// What came first.
+enum First<T> {
+    Ended(T),
+    Interrupted,
+}
+
+async fn either<T>(
+    mut ended: Pin<&mut impl Future<Output = T>>,
+    mut interrupted: Pin<&mut impl Future<Output = ()>>,
+) -> First<T> {
+    poll_fn(|context| {
+        if let Poll::Ready(value) = ended.as_mut().poll(context) {
+            return Poll::Ready(First::Ended(value));
+        }
+        interrupted.as_mut().poll(context).map(|()| First::Interrupted)
+    })
+    .await
+}

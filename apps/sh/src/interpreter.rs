@@ -1,0 +1,145 @@
+//! What a line does: built-in commands, programs, variables, `$?`.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use interfaces::ExitStatus;
+use shell::language::{Host, evaluate};
+
+use crate::commands::COMMANDS;
+use crate::world::{End, RunError, World};
+
+/// Status of a command that there is not, as in POSIX.
+pub(crate) const NOT_FOUND_STATUS: i32 = 127;
+/// Status of a program that cannot be run, as in POSIX.
+pub(crate) const NOT_RUNNABLE_STATUS: i32 = 126;
+/// Status after Ctrl-C: 128 and the number that the signal has elsewhere.
+pub(crate) const INTERRUPTED_STATUS: i32 = 130;
+/// The variable that counts how many shells stand around this one, itself included.
+const LEVEL: &str = "SHLVL";
+
+/// A shell: what it remembers from line to line, and the world around it.
+pub struct Shell {
+    pub(crate) world: Box<dyn World>,
+    status: i32,
+    variables: BTreeMap<String, String>,
+    /// It is to end, with this status.
+    over: Option<i32>,
+    /// The rest of the line is to be left.
+    interrupted: bool,
+}
+
+impl Shell {
+    /// A shell with these variables.
+    pub fn new(world: Box<dyn World>, variables: impl Iterator<Item = (String, String)>) -> Shell {
+        let mut variables: BTreeMap<String, String> = variables.collect();
+        let outer = variables.get(LEVEL).and_then(|level| level.parse::<u32>().ok()).unwrap_or(0);
+        variables.insert(LEVEL.into(), outer.saturating_add(1).to_string());
+        Shell { world, status: 0, variables, over: None, interrupted: false }
+    }
+
+    /// Runs a line and returns its status, which is `$?` from now on.
+    pub fn evaluate(&mut self, line: &str) -> i32 {
+        self.interrupted = false;
+        let mut status = self.status;
+        let result = evaluate(line, &mut status, self);
+        self.status = status;
+        if let Err(refusal) = result {
+            self.complain("sh", &refusal.to_string());
+        }
+        self.over.unwrap_or(status)
+    }
+
+    /// What `$?` is.
+    pub fn status(&self) -> i32 {
+        self.status
+    }
+
+    /// Sets `$?`: something happened that was no command.
+    pub(crate) fn set_status(&mut self, status: i32) {
+        self.status = status;
+    }
+
+    /// The status that the shell is to end with, once it is.
+    pub fn over(&self) -> Option<i32> {
+        self.over
+    }
+
+    /// Whether another shell started this one and will go on.
+    pub(crate) fn is_inner(&self) -> bool {
+        self.variables.get(LEVEL).is_some_and(|level| level != "1")
+    }
+
+    /// The shell is to end after this command.
+    pub(crate) fn end(&mut self, status: i32) {
+        self.over = Some(status);
+    }
+
+    /// Says what went wrong with a command.
+    pub(crate) fn complain(&mut self, name: &str, what: &str) {
+        self.world.print(&format!("{name}: {what}\n"));
+    }
+
+    fn run_program(&mut self, arguments: &[&str]) -> i32 {
+        let Some((&name, rest)) = arguments.split_first() else { return 0 };
+        let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
+        let environment: Vec<String> =
+            self.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        match self.world.run(name, &rest, &environment) {
+            Ok(End::Ended(status)) => {
+                self.report_end(name, status);
+                status.code()
+            }
+            Ok(End::Interrupted) => {
+                self.interrupted = true;
+                INTERRUPTED_STATUS
+            }
+            Err(error) => self.report_refusal(name, error),
+        }
+    }
+
+    /// A program says itself what went wrong, unless it could not.
+    fn report_end(&mut self, name: &str, status: ExitStatus) {
+        match status {
+            ExitStatus::Exited { .. } => {}
+            ExitStatus::Faulted { address, pc } => {
+                self.complain(name, &format!("faulted at {address:#x} (pc {pc:#x})"));
+            }
+            ExitStatus::Killed => self.complain(name, "killed"),
+        }
+    }
+
+    fn report_refusal(&mut self, name: &str, error: RunError) -> i32 {
+        let (what, status) = match error {
+            RunError::NotFound => ("command not found".into(), NOT_FOUND_STATUS),
+            RunError::NotRunnable(what) => (what, NOT_RUNNABLE_STATUS),
+            RunError::Failed(what) => (what, 1),
+        };
+        self.complain(name, &what);
+        status
+    }
+}
+
+impl Host for Shell {
+    fn run(&mut self, arguments: &[&str]) -> i32 {
+        match COMMANDS.run(self, arguments) {
+            Some(status) => status,
+            None => self.run_program(arguments),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn assign(&mut self, name: &str, value: String) {
+        self.variables.insert(name.into(), value);
+    }
+
+    fn stopped(&self) -> bool {
+        self.interrupted || self.over.is_some()
+    }
+}

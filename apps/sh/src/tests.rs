@@ -1,0 +1,285 @@
+//! The shell in a world that is made up.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use interfaces::{CoreMemory, ExitStatus, LogPart, ProcessInfo, SystemInfo};
+
+use crate::commands::COMMANDS;
+use crate::{Capability, End, Failure, RunError, Shell, World, interact};
+
+/// What happened, and what is going to.
+#[derive(Default)]
+struct Story {
+    printed: String,
+    /// What is typed, a read each.
+    typed: VecDeque<Vec<u8>>,
+    /// Programs that ran, with their arguments.
+    ran: Vec<(String, Vec<String>)>,
+    environment: Vec<String>,
+    power: Option<u8>,
+    restarted: bool,
+    clock: Duration,
+}
+
+struct Fake(Rc<RefCell<Story>>);
+
+impl World for Fake {
+    fn read(&mut self) -> Result<Vec<u8>, Failure> {
+        self.0.borrow_mut().typed.pop_front().ok_or("the terminal is gone".into())
+    }
+    fn print(&mut self, text: &str) {
+        self.0.borrow_mut().printed.push_str(text);
+    }
+    fn run(&mut self, program: &str, arguments: &[String], environment: &[String]) -> Result<End, RunError> {
+        let mut story = self.0.borrow_mut();
+        let end = match program {
+            "good" => Ok(End::Ended(ExitStatus::Exited { code: 0 })),
+            "bad" => Ok(End::Ended(ExitStatus::Exited { code: 7 })),
+            "wild" => Ok(End::Ended(ExitStatus::Faulted { address: 0x10, pc: 0x20_1234 })),
+            "victim" => Ok(End::Ended(ExitStatus::Killed)),
+            "endless" => Ok(End::Interrupted),
+            "text" => Err(RunError::NotRunnable("not a program that can run here".into())),
+            "large" => Err(RunError::Failed("not enough memory".into())),
+            _ => Err(RunError::NotFound),
+        };
+        if end.is_ok() {
+            story.clock += Duration::from_micros(1500);
+            story.ran.push((program.into(), arguments.to_vec()));
+            story.environment = environment.to_vec();
+        }
+        end
+    }
+    fn processes(&mut self) -> Result<Vec<ProcessInfo>, Failure> {
+        Err("no service `spawn`".into())
+    }
+    fn memory(&mut self) -> Result<Vec<CoreMemory>, Failure> {
+        Ok(vec![CoreMemory { core: 0, total_kib: 3, used_kib: 1, free_kib: 2 }])
+    }
+    fn info(&mut self) -> Result<SystemInfo, Failure> {
+        Err("gone".into())
+    }
+    fn log(&mut self, position: u64) -> Result<LogPart, Failure> {
+        let all = b"barreldish\nready\n";
+        let bytes = all.iter().skip(position as usize).take(4).copied().collect::<Vec<u8>>();
+        Ok(LogPart { next: position + bytes.len() as u64, bytes })
+    }
+    fn power_off(&mut self, status: u8) -> Result<(), Failure> {
+        self.0.borrow_mut().power = Some(status);
+        Ok(())
+    }
+    fn restart(&mut self) -> Result<(), Failure> {
+        self.0.borrow_mut().restarted = true;
+        Ok(())
+    }
+    fn uptime(&self) -> Duration {
+        self.0.borrow().clock
+    }
+    fn capabilities(&self) -> Vec<Capability> {
+        Vec::new()
+    }
+}
+
+fn shell_with(variables: &[(&str, &str)]) -> (Shell, Rc<RefCell<Story>>) {
+    let story = Rc::new(RefCell::new(Story::default()));
+    let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    (Shell::new(Box::new(Fake(story.clone())), variables), story)
+}
+
+/// What a line prints, and its status.
+fn run(line: &str) -> (String, i32) {
+    let (mut shell, story) = shell_with(&[]);
+    let status = shell.evaluate(line);
+    let printed = story.borrow().printed.clone();
+    (printed, status)
+}
+
+/// What appears when this is typed, and how the shell ends.
+fn talk(typed: &[&[u8]], variables: &[(&str, &str)]) -> (String, i32) {
+    let (mut shell, story) = shell_with(variables);
+    story.borrow_mut().typed = typed.iter().map(|read| read.to_vec()).collect();
+    let status = interact(&mut shell);
+    let printed = story.borrow().printed.clone();
+    (printed, status)
+}
+
+#[test]
+fn programs_run_with_their_arguments_and_their_status_counts() {
+    let (mut shell, story) = shell_with(&[("HOME", "/")]);
+    assert_eq!(shell.evaluate("good a 'b c'; X=1; bad"), 7);
+    let story = story.borrow();
+    assert_eq!(story.ran[0], ("good".into(), vec!["a".into(), "b c".into()]));
+    assert_eq!(story.environment, ["HOME=/", "SHLVL=1", "X=1"]);
+    assert_eq!(story.printed, "");
+}
+
+#[test]
+fn how_a_program_ended_is_told_if_it_could_not_tell_itself() {
+    for (line, printed, status) in [
+        ("bad", "", 7),
+        ("wild", "wild: faulted at 0x10 (pc 0x201234)\n", 139),
+        ("victim", "victim: killed\n", 137),
+        ("no-such", "no-such: command not found\n", 127),
+        ("text", "text: not a program that can run here\n", 126),
+        ("large", "large: not enough memory\n", 1),
+    ] {
+        assert_eq!(run(line), (printed.into(), status), "{line}");
+    }
+}
+
+#[test]
+fn ctrl_c_in_a_program_ends_the_whole_line() {
+    let (mut shell, story) = shell_with(&[]);
+    assert_eq!(shell.evaluate("endless; good || good"), 130);
+    assert_eq!(story.borrow().ran.len(), 1);
+    assert_eq!(shell.evaluate("echo $?"), 0);
+    assert_eq!(story.borrow().printed, "130\n");
+}
+
+#[test]
+fn commands_print_what_they_are_asked_for() {
+    for (line, printed) in [
+        ("echo a  b", "a b\n"),
+        ("echo", "\n"),
+        ("clear", "\x1b[H\x1b[2J"),
+        ("free", "CORE TOTAL USED FREE\n   0     3    1    2\n sum     3    1    2\n"),
+        ("dmesg", "barreldish\nready\n"),
+        ("uptime", "up 0.000 s\n"),
+        ("caps", "TYPE COUNT\nsum      0\n"),
+        ("help false", "usage: false\nfail\n"),
+        ("true && echo yes; false || echo no", "yes\nno\n"),
+    ] {
+        assert_eq!(run(line), (printed.into(), 0), "{line}");
+    }
+}
+
+#[test]
+fn every_command_is_explained() {
+    let (help, status) = run("help");
+    assert_eq!(status, 0);
+    for command in COMMANDS.0 {
+        assert!(help.lines().any(|line| line.starts_with(command.name) && line.ends_with(command.help)));
+    }
+}
+
+#[test]
+fn a_command_that_is_called_wrongly_says_so_and_does_nothing() {
+    let lines = [
+        "help a b",
+        "hello you",
+        "clear all",
+        "ps -x",
+        "cores 1",
+        "free -m",
+        "caps all",
+        "caps list all",
+        "dmesg -w",
+        "uptime -p",
+        "time",
+        "exit now",
+        "shutdown now",
+        "shutdown -1",
+        "shutdown 256",
+        "shutdown 1 2",
+        "reboot -f",
+    ];
+    for line in lines {
+        let (mut shell, story) = shell_with(&[]);
+        let status = shell.evaluate(line);
+        let story = story.borrow();
+        let name = line.split(' ').next().unwrap_or_default();
+        let said = story.printed.starts_with(&format!("{name}: "))
+            && story.printed.contains(&format!("\nusage: {name}"));
+        assert!(said && status == 2, "{line}: {status} {}", story.printed);
+        assert!(story.power.is_none() && !story.restarted, "{line}");
+    }
+}
+
+#[test]
+fn a_service_that_fails_is_a_complaint_of_the_command() {
+    assert_eq!(run("ps"), ("ps: no service `spawn`\n".into(), 1));
+    assert_eq!(run("cores"), ("cores: gone\n".into(), 1));
+    assert_eq!(run("help nothing"), ("help: there is no command `nothing`\n".into(), 1));
+}
+
+#[test]
+fn time_tells_how_long_it_took_and_keeps_the_status() {
+    assert_eq!(run("time bad"), ("real 0.001500 s\n".into(), 7));
+    assert_eq!(run("time echo hello"), ("hello\nreal 0.000000 s\n".into(), 0));
+    assert_eq!(run("time no-such").1, 127);
+}
+
+#[test]
+fn power_goes_with_the_code() {
+    for (line, code) in [("shutdown", 0), ("shutdown 42", 42), ("shutdown 255", 255)] {
+        let (mut shell, story) = shell_with(&[]);
+        shell.evaluate(line);
+        assert_eq!(story.borrow().power, Some(code));
+    }
+    let (mut shell, story) = shell_with(&[]);
+    shell.evaluate("reboot");
+    assert!(story.borrow().restarted);
+}
+
+#[test]
+fn only_an_inner_shell_can_be_left() {
+    let (printed, status) = run("exit; echo still here");
+    assert!(printed.starts_with("exit: ") && printed.ends_with("still here\n") && status == 0, "{printed}");
+    let (mut shell, story) = shell_with(&[("SHLVL", "1")]);
+    assert_eq!(shell.evaluate("exit 3; echo not here"), 3);
+    assert_eq!((shell.over(), story.borrow().printed.as_str()), (Some(3), ""));
+}
+
+#[test]
+fn a_line_that_makes_no_sense_runs_nothing() {
+    let (printed, status) = run("good; echo 'open");
+    assert!(printed.starts_with("sh: the quote ' is never closed") && status == 2, "{printed}");
+}
+
+#[test]
+fn every_line_ends_with_a_new_prompt() {
+    let (printed, status) = talk(&[b"echo a", b"b\r", b"\r", b"exit\r"], &[("SHLVL", "1")]);
+    assert_eq!(printed, "bd:/$ echo ab\nab\nbd:/$ \nbd:/$ exit\n");
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn lines_that_come_in_one_read_run_in_order() {
+    let (printed, _) = talk(&[b"echo 1\recho 2\rexit 4\r"], &[("SHLVL", "1")]);
+    assert_eq!(printed, "bd:/$ echo 1\n1\nbd:/$ echo 2\n2\nbd:/$ exit 4\n");
+}
+
+#[test]
+fn end_of_file_leaves_an_inner_shell_only() {
+    let (printed, status) = talk(&[b"false\r", b"\x04"], &[("SHLVL", "1")]);
+    assert!(printed.ends_with("bd:/$ \n") && status == 1, "{printed}");
+    let (printed, _) = talk(&[b"\x04", b"echo on\r"], &[]);
+    assert!(printed.contains("exit: this is the only shell") && printed.contains("\non\n"), "{printed}");
+}
+
+#[test]
+fn ctrl_c_drops_the_line_and_is_a_status() {
+    let (printed, _) = talk(&[b"echo dropped\x03", b"echo $?\r"], &[]);
+    assert!(printed.starts_with("bd:/$ echo dropped^C\nbd:/$ ") && printed.contains("\n130\n"), "{printed}");
+}
+
+#[test]
+fn a_line_that_is_too_long_is_refused_and_the_next_one_runs() {
+    let long = vec![b'x'; 200_000];
+    let (printed, _) = talk(&[&long, b"\recho fine\r"], &[]);
+    assert!(printed.contains("sh: the line is too long") && printed.contains("\nfine\n"));
+}
+
+#[test]
+fn commands_are_completed() {
+    let (printed, _) = talk(&[b"ech\tx\r"], &[]);
+    assert!(printed.contains("\nx\n"), "{printed}");
+}
+
+#[test]
+fn a_terminal_that_goes_ends_the_shell() {
+    let (printed, status) = talk(&[], &[]);
+    assert_eq!((printed.as_str(), status), ("bd:/$ sh: the terminal is gone\n", 1));
+}

@@ -1,0 +1,93 @@
+//! What the shell asks of the system.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use interfaces::{CoreMemory, ExitStatus, LogPart, ProcessInfo, SystemInfo};
+
+use crate::capabilities::Capability;
+
+/// What went wrong, in words that follow `NAME: `.
+pub type Failure = String;
+
+/// How a program that ran in the foreground ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// By itself, or by somebody else's hand.
+    Ended(ExitStatus),
+    /// By Ctrl-C at the console.
+    Interrupted,
+}
+
+/// Why a program did not run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RunError {
+    /// There is none of this name.
+    NotFound,
+    /// It is there, but cannot be run.
+    NotRunnable(Failure),
+    /// Something else was in the way.
+    Failed(Failure),
+}
+
+/// Everything outside of the shell.
+pub trait World {
+    /// The next typed bytes, as they come: at least one. What was printed appears before.
+    ///
+    /// # Errors
+    /// There is no console (any more).
+    fn read(&mut self) -> Result<Vec<u8>, Failure>;
+
+    /// Prints text; its lines end in LF.
+    fn print(&mut self, text: &str);
+
+    /// Runs a program in the foreground, to its end. `arguments` are those after its name; `environment` is
+    /// `NAME=value`.
+    ///
+    /// # Errors
+    /// [`RunError`]; nothing has run then.
+    fn run(&mut self, program: &str, arguments: &[String], environment: &[String]) -> Result<End, RunError>;
+
+    /// All processes at the moment, by number.
+    ///
+    /// # Errors
+    /// The spawn service cannot say.
+    fn processes(&mut self) -> Result<Vec<ProcessInfo>, Failure>;
+
+    /// The memory of each core.
+    ///
+    /// # Errors
+    /// The memory service cannot say.
+    fn memory(&mut self) -> Result<Vec<CoreMemory>, Failure>;
+
+    /// Facts about the machine and the system.
+    ///
+    /// # Errors
+    /// The system service cannot say.
+    fn info(&mut self) -> Result<SystemInfo, Failure>;
+
+    /// The kernel's log from a position on, as much as one answer takes; no bytes at its end.
+    ///
+    /// # Errors
+    /// The system service cannot say.
+    fn log(&mut self, position: u64) -> Result<LogPart, Failure>;
+
+    /// Switches the machine off. Comes back only if that was refused.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    fn power_off(&mut self, status: u8) -> Result<(), Failure>;
+
+    /// Starts the machine anew. Comes back only if that was refused.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    fn restart(&mut self) -> Result<(), Failure>;
+
+    /// Time since the machine started.
+    fn uptime(&self) -> Duration;
+
+    /// The shell's own capabilities, by address.
+    fn capabilities(&self) -> Vec<Capability>;
+}
