@@ -44,12 +44,17 @@ impl BootFacts {
         }
         let mut device_space = Ranges::new();
         device_space.push(Range { base: 0, size: physical_end.min(PHYSICAL_END) });
-        for range in ram.iter().chain([&machine.distributor, &machine.redistributors]) {
-            remove(&mut device_space, whole_pages_around(*range));
+        for range in ram {
+            remove(&mut device_space, *range);
         }
-        let used = [Some(kernel), Some(device_tree), modules];
-        for range in used.iter().flatten().chain(machine.reserved.as_slice()) {
-            remove(&mut free, whole_pages_around(*range));
+        for range in [machine.distributor, machine.redistributors] {
+            remove(&mut device_space, range);
+        }
+        for range in [kernel, device_tree, modules.unwrap_or_default()] {
+            remove(&mut free, range);
+        }
+        for range in machine.reserved.as_slice() {
+            remove(&mut free, *range);
         }
         let ram_bytes = ram.iter().map(|range| range.size).sum();
         let platform = crate::board::NAME;
@@ -118,17 +123,20 @@ pub(crate) fn whole_pages_around(range: Range) -> Range {
 
 /// Adds a range at its place by address; one too many is left out.
 fn insert(ranges: &mut Ranges, new: Range) {
-    let mut sorted = Ranges::new();
-    let before = ranges.as_slice().iter().filter(|range| range.base < new.base);
-    let after = ranges.as_slice().iter().filter(|range| range.base >= new.base);
-    for range in before.chain([&new]).chain(after).filter(|range| range.size != 0) {
-        sorted.push(*range);
+    if new.size == 0 || !ranges.push(new) {
+        return;
     }
-    *ranges = sorted;
+    let ranges = ranges.as_mut_slice();
+    for at in (1..ranges.len()).rev() {
+        if ranges[at - 1].base > ranges[at].base {
+            ranges.swap(at - 1, at);
+        }
+    }
 }
 
-/// Takes a hole out of the ranges.
+/// Takes a hole, and what is left of its pages, out of the ranges.
 pub fn remove(ranges: &mut Ranges, hole: Range) {
+    let hole = whole_pages_around(hole);
     let mut left = Ranges::new();
     let hole_end = hole.base + hole.size;
     for range in ranges.as_slice() {

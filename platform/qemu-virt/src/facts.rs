@@ -37,6 +37,11 @@ impl<T: Copy + Default, const N: usize> List<T, N> {
         true
     }
 
+    /// The entries, to change.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.entries[..self.length]
+    }
+
     /// The entries.
     pub fn as_slice(&self) -> &[T] {
         &self.entries[..self.length]
