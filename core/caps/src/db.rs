@@ -101,6 +101,16 @@ impl<M: Machine> NodesMut for Edit<'_, M> {
         self.0.slot_mut(SlotRef(node)).max_end = end;
         end != old
     }
+    #[inline(always)]
+    fn absorb(&mut self, node: u32, new: u32) -> bool {
+        let end = self.0.slot(SlotRef(new)).end();
+        let slot = self.0.slot_mut(SlotRef(node));
+        let grows = end > slot.max_end;
+        if grows {
+            slot.max_end = end;
+        }
+        grows
+    }
 }
 
 impl Db {
@@ -141,8 +151,8 @@ impl Db {
         require_empty(m, slot, 1)?;
         let base = root.base | key::space(root.ty);
         let end = base + root.size;
-        let place = self.tree.predecessor(&View(m), |v, n| v.0.slot(SlotRef(n)).base < end);
-        if self.last_reaching(m, place, base) != NONE {
+        let (place, overlapping) = self.around(m, base, end);
+        if overlapping != NONE {
             return Err(ErrorKind::Overlap);
         }
         let aux64 = match root.ty {
@@ -156,14 +166,14 @@ impl Db {
         Ok(())
     }
 
-    /// The last node at or before `place` whose region ends behind `address`.
+    /// The last node that begins before `end`, and the last of those that also ends behind `base`.
     #[inline]
-    pub(crate) fn last_reaching<M: Machine>(&self, m: &M, place: u32, address: u64) -> u32 {
-        self.tree.last_hit(
+    pub(crate) fn around<M: Machine>(&self, m: &M, base: u64, end: u64) -> (u32, u32) {
+        self.tree.predecessor_and_hit(
             &View(m),
-            place,
-            |v, n| v.0.slot(SlotRef(n)).end() > address,
-            |v, n| v.0.slot(SlotRef(n)).max_end > address,
+            |v, n| v.0.slot(SlotRef(n)).base < end,
+            |v, n| v.0.slot(SlotRef(n)).end() > base,
+            |v, n| v.0.slot(SlotRef(n)).max_end > base,
         )
     }
 
@@ -279,7 +289,7 @@ impl Db {
 
 /// Writes a capability without a place. It is made locally, so it is exclusive.
 #[inline]
-fn write(m: &mut impl Machine, slot: SlotRef, new: &New, flags: Flags) {
+pub(crate) fn write(m: &mut impl Machine, slot: SlotRef, new: &New, flags: Flags) {
     let flags = new.flags.or(flags).or(Flags::EXCL);
     let New { ty, rights, unit, base, size, aux32, aux64, .. } = *new;
     let s = m.slot_mut(slot);

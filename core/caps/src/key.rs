@@ -1,8 +1,8 @@
 //! The order of the mapping database: (base, size descending, depth of the type, index).
 //!
 //! Regions of different nature live in key spaces of their own, told apart by the top bits of the base.
-//! Mappings carry the key of their VNode, and endpoints and notifications that of their dispatcher, with a
-//! greater depth and their index: so they follow their object in the order.
+//! Endpoints and notifications carry the key of their dispatcher, with a greater depth and their index: so they
+//! follow it in the order. Mappings are no part of it: each VNode has them in a tree of its own (`vnode.rs`).
 
 use core::cmp::Ordering;
 

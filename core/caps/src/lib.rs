@@ -6,9 +6,9 @@
 //!   CSpace: L1CNode ──► L2CNode ──► Slot (64 bytes)         found by address: Db::lookup
 //!
 //!   database: tree of keys, parents before children         found by region
-//!        Ram 0..1M ── Frame 0..64K ── VNodeL3 64K..68K ── Mapping (of that VNode, entry 3)
-//!           │            │                                    │
-//!           ring:     copy, copy, Mapping ◄───────────────────┘ (last in the ring of what it shows)
+//!        Ram 0..1M ── Frame 0..64K ── VNodeL3 64K..68K ── tree of the mappings into it: Mapping (entry 3)
+//!           │            │                                                           │
+//!           ring:     copy, copy, Mapping ◄──────────────────────────────────────────┘ (in the ring of what it shows)
 //! ```
 //!
 //! The database costs no memory of its own: all its links lie in the slots (K3). The tree holds one node for

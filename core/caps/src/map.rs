@@ -1,16 +1,16 @@
 //! Mappings: windows of entries of one VNode that show one frame or one child VNode.
 //!
-//! A Mapping stands in the tree behind its VNode, by its first entry, and in the ring of what it shows, behind all copies. It
-//! keeps all that a [`Window`] says, so filling and clearing search nothing.
+//! A Mapping stands in a small tree that its VNode has for itself, by its first entry, and in the ring of what it
+//! shows, behind all copies. So mapping costs by what the VNode shows, not by what the core holds. It keeps all that
+//! a [`Window`] says, so filling and clearing search nothing.
 
 use abi::{CapType, ErrorKind, PAGE_SIZE, Rights, layout};
+use tree::NONE;
 
 use crate::db::{New, View, require_empty, usable};
-use crate::key::Key;
 use crate::machine::{Machine, Window};
 use crate::slot::{Flags, Slot, SlotRef};
-use crate::types;
-use crate::vnode::{ASID_SHIFT, ENTRIES, Place, VA_MASK, entry_span};
+use crate::vnode::{self, ASID_SHIFT, ENTRIES, Place, VA_MASK, entry_span};
 use crate::{Db, FRAME_LIMIT, ring};
 
 /// What to map.
@@ -106,43 +106,22 @@ impl Db {
         if !child && va < layout::USER_LOWEST {
             return Err(ErrorKind::BadAddress);
         }
-        let after = self.window_place(m, m.slot(table), args)?;
+        let after = window_place(m, table, args)?;
         require_empty(m, dst, 1)?;
         let (first, count) = (args.first as u16, args.count as u16);
         let asid = place.asid;
+        let vnode = table;
         let table = m.slot(table).base;
         let w = Window { table, level, first, count, target: base, child, device, rights, va, asid };
-        self.commit_map(m, dst, shown, &w, after);
+        self.add_mapping(m, dst, &mapping(&w), vnode, after);
+        ring::link_last(m, shown, dst);
+        if child {
+            m.slot_mut(shown).aux64 = Place { va, asid }.pack();
+        }
         if child || args.fill {
             m.fill(&w, 0, count);
         }
         Ok(())
-    }
-
-    /// Puts the Mapping in its places.
-    fn commit_map<M: Machine>(&mut self, m: &mut M, dst: SlotRef, shown: SlotRef, w: &Window, after: u32) {
-        self.add_node(m, dst, &mapping(w), after);
-        ring::link_last(m, shown, dst);
-        if w.child {
-            m.slot_mut(shown).aux64 = Place { va: w.va, asid: w.asid }.pack();
-        }
-    }
-
-    /// The node behind which a Mapping of this window has its place. The windows of a VNode are disjoint, so only the
-    /// last that begins before this one's end can overlap it.
-    fn window_place<M: Machine>(&self, m: &M, vnode: &Slot, args: &MapArgs) -> Result<u32, ErrorKind> {
-        let depth = types::depth(CapType::Mapping, false);
-        let index = (args.first + args.count) as u32;
-        let end = Key { base: vnode.base, size: vnode.size, depth, index };
-        let place = self.tree.predecessor(&View(m), |v, n| end.is_after(v.0.slot(SlotRef(n))));
-        let before = m.slot(SlotRef(place));
-        if before.ty == CapType::Mapping && before.base == vnode.base {
-            let other = window(before);
-            if u64::from(other.first) + u64::from(other.count) > args.first {
-                return Err(ErrorKind::WindowTaken);
-            }
-        }
-        Ok(place)
     }
 
     /// Makes entries `first` to `first + count` of a Mapping's window show what it maps.
@@ -183,6 +162,21 @@ impl Db {
         m.protect(&w);
         Ok(())
     }
+}
+
+/// The Mapping of the VNode `table` behind which a new window has its place, [`NONE`] for the beginning. The windows of a
+/// VNode are disjoint, so only the last that begins before this one's end can overlap it.
+fn window_place<M: Machine>(m: &M, table: SlotRef, args: &MapArgs) -> Result<u32, ErrorKind> {
+    let end = (args.first + args.count) as u32;
+    let mappings = vnode::mappings(m.slot(table));
+    let place = mappings.predecessor(&View(m), |v, n| v.0.slot(SlotRef(n)).index() < end);
+    if place != NONE {
+        let before = window(m.slot(SlotRef(place)));
+        if u64::from(before.first) + u64::from(before.count) > args.first {
+            return Err(ErrorKind::WindowTaken);
+        }
+    }
+    Ok(place)
 }
 
 /// The window of a Mapping, when `first` and `count` lie inside it.

@@ -88,14 +88,14 @@ impl Db {
         (size / abi::PAGE_SIZE) as u32 * cost::ZERO_PAGE
     }
 
-    /// The first capability that is keyed by an index of this object, which is a dispatcher or has none.
+    /// The first endpoint or notification of this object, which is a dispatcher or has none.
     pub(crate) fn dependant<M: Machine>(&self, m: &M, object: SlotRef) -> Option<SlotRef> {
         let next = self.tree.next(&View(m), object.0);
         if next == NONE {
             return None;
         }
         let s = m.slot(SlotRef(next));
-        let is = matches!(s.ty, CapType::EndPoint | CapType::Notify | CapType::Mapping);
+        let is = matches!(s.ty, CapType::EndPoint | CapType::Notify);
         (is && s.base == m.slot(object).base).then_some(SlotRef(next))
     }
 

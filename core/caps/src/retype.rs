@@ -123,8 +123,7 @@ impl Db {
     /// Nodes that begin before `end` and end behind `base` overlap the range. `s` and its ancestors do, and come
     /// before all descendants of `s` in the order. So the last that does tells: it is `s`, or a descendant.
     fn place_inside<M: Machine>(&self, m: &M, s: &Slot, base: u64, end: u64) -> Result<u32, ErrorKind> {
-        let place = self.tree.predecessor(&View(m), |v, n| v.0.slot(SlotRef(n)).base < end);
-        let overlapping = self.last_reaching(m, place, base);
+        let (place, overlapping) = self.around(m, base, end);
         if overlapping == NONE || Key::of(m.slot(SlotRef(overlapping))) != Key::of(s) {
             return Err(ErrorKind::Overlap);
         }

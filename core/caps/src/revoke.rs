@@ -80,11 +80,15 @@ impl Db {
         (!alone).then_some(SlotRef(s.next))
     }
 
-    /// The first descendant of a representative: it follows in the order and begins inside. What is keyed by an index has none.
+    /// The first descendant of a representative: it follows in the order and begins inside. What is keyed by an index has
+    /// none, and a VNode has its mappings.
     fn first_descendant<M: Machine>(&self, m: &M, slot: SlotRef) -> Option<SlotRef> {
         let s = m.slot(slot);
         if matches!(s.ty, CapType::EndPoint | CapType::Notify | CapType::Mapping) {
             return None;
+        }
+        if s.ty.vnode_level().is_some() {
+            return self.first_mapping(m, slot);
         }
         let next = self.tree.next(&View(m), slot.0);
         (next != NONE && m.slot(SlotRef(next)).base < s.end()).then_some(SlotRef(next))

@@ -107,7 +107,7 @@ pub struct Slot {
     pub(crate) next: u32,
     pub(crate) prev: u32,
     /// EndPoint, Notify: event index. Mapping: first entry | entries << 16. Unit: capabilities of the unit.
-    /// CNode, Dispatcher (representative): next slot to move or to clean.
+    /// CNode, Dispatcher (representative): next slot to move or to clean. VNode (representative): its mappings.
     pub(crate) aux32: u32,
     /// VNode (representative), Mapping: see `vnode.rs` and `map.rs`. Unit: bytes zeroed; while it is
     /// deleted, where to go on. Zombie: the next zombie.

@@ -1,14 +1,12 @@
 //! Taking mappings away, one at a time, with everything below a child table.
 
 use abi::CapType;
-use tree::NONE;
 
-use crate::db::View;
+use crate::Db;
 use crate::machine::Machine;
 use crate::map::window;
 use crate::slot::{Flags, SlotRef};
 use crate::vnode::{NOT_INSTALLED, Place};
-use crate::{Db, ring};
 
 impl Db {
     /// One action towards the end of `mapping`; says whether that is reached.
@@ -36,20 +34,8 @@ impl Db {
                 None => break,
             }
         }
-        ring::unlink(m, at);
-        self.remove_node(m, at);
+        self.remove_mapping(m, at);
         at == mapping
-    }
-
-    /// The first Mapping into the VNode whose representative this is.
-    pub(crate) fn first_mapping<M: Machine>(&self, m: &M, vnode: SlotRef) -> Option<SlotRef> {
-        let next = self.tree.next(&View(m), vnode.0);
-        if next == NONE {
-            return None;
-        }
-        let s = m.slot(SlotRef(next));
-        let below = s.ty == CapType::Mapping && s.base == m.slot(vnode).base;
-        below.then_some(SlotRef(next))
     }
 
     /// One action towards the end of the last capability to a VNode; says whether that is reached.

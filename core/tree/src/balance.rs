@@ -67,7 +67,34 @@ impl Tree {
         }
         let links = nodes.links_mut(parent);
         *(if right { &mut links.right } else { &mut links.left }) = node;
-        self.retrace(nodes, parent, NONE);
+        self.grow(nodes, node, parent);
+    }
+
+    /// Makes heights, balance and augmentation right above the new leaf `node`. One rotation at most.
+    fn grow<N: NodesMut>(&mut self, nodes: &mut N, node: u32, mut at: u32) {
+        let (mut below, mut height_below, mut absorbs) = (node, 1, true);
+        while at != NONE {
+            let Links { parent, left, right } = *nodes.links(at);
+            absorbs = absorbs && nodes.absorb(at, node);
+            if nodes.height(at) > height_below {
+                at = parent;
+                break;
+            }
+            if height_below > 1 + height(nodes, if left == below { right } else { left }) {
+                let lean = lean(nodes, at);
+                self.rotate(nodes, at, lean);
+                at = parent;
+                break;
+            }
+            height_below += 1;
+            nodes.set_height(at, height_below);
+            (below, at) = (at, parent);
+        }
+        // Above, no height changes any more.
+        while absorbs && at != NONE {
+            absorbs = nodes.absorb(at, node);
+            at = nodes.links(at).parent;
+        }
     }
 
     /// Takes out a node with two children: a neighbour in order, from the higher side, takes its place.
@@ -127,18 +154,19 @@ impl Tree {
     fn retrace<N: NodesMut>(&mut self, nodes: &mut N, mut at: u32, moved: u32) {
         let mut must = moved != NONE;
         while at != NONE {
-            let (parent, old_height) = (nodes.links(at).parent, nodes.height(at));
-            let lean = lean(nodes, at);
-            let changed = if lean.abs() > 1 {
-                self.rotate(nodes, at, lean);
-                true
+            let Links { parent, left, right } = *nodes.links(at);
+            let (left, right) = (height(nodes, left), height(nodes, right));
+            if left.abs_diff(right) > 1 {
+                self.rotate(nodes, at, i32::from(left) - i32::from(right));
             } else {
-                let height = computed_height(nodes, at);
-                nodes.set_height(at, height);
-                nodes.refresh(at) | (height != old_height)
-            };
-            if !changed && !must {
-                return;
+                let height = 1 + left.max(right);
+                let same = nodes.height(at) == height;
+                if !same {
+                    nodes.set_height(at, height);
+                }
+                if !nodes.refresh(at) && same && !must {
+                    return;
+                }
             }
             if at == moved {
                 must = false;

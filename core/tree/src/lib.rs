@@ -63,6 +63,11 @@ pub trait NodesMut: Nodes {
     fn refresh(&mut self, _node: u32) -> bool {
         false
     }
+    /// As `refresh`, when all that has happened is that `new` was inserted below `node`: a chance to be faster.
+    #[inline(always)]
+    fn absorb(&mut self, node: u32, _new: u32) -> bool {
+        self.refresh(node)
+    }
 }
 
 /// A tree: the reference of its root. The nodes are elsewhere.
@@ -75,6 +80,10 @@ impl Tree {
     /// A tree without nodes.
     pub const fn new() -> Tree {
         Tree { root: NONE }
+    }
+    /// The tree with this root, which somebody keeps elsewhere.
+    pub const fn from_root(root: u32) -> Tree {
+        Tree { root }
     }
     /// The reference of the root, [`NONE`] when the tree is empty.
     pub const fn root(&self) -> u32 {

@@ -72,43 +72,40 @@ impl Tree {
         found
     }
 
-    /// The last node at or before `place` that is a `hit`, or [`NONE`].
+    /// The last node that is `before` a place, as [`Tree::predecessor`], and the last of those before it that is a
+    /// `hit`, each [`NONE`] if there is none.
     ///
     /// `subtree` says from what a node keeps about its subtree (see [`crate::NodesMut::refresh`]) whether there
     /// is a hit in it; it must neither miss one nor promise one that is not there. Then the search
-    /// takes one way up and one way down.
+    /// takes at most two ways down.
     #[inline]
-    pub fn last_hit<N: Nodes>(
+    pub fn predecessor_and_hit<N: Nodes>(
         &self,
         nodes: &N,
-        place: u32,
+        before: impl Fn(&N, u32) -> bool,
         hit: impl Fn(&N, u32) -> bool,
         subtree: impl Fn(&N, u32) -> bool,
-    ) -> u32 {
-        // All other candidates are in the left subtree of `place`, or reached by climbing: the
-        // ancestors that have it on their right, with their left subtrees.
-        let mut at = place;
+    ) -> (u32, u32) {
+        let (mut at, mut place, mut found, mut whole) = (self.root, NONE, NONE, false);
         while at != NONE {
-            if hit(nodes, at) {
-                return at;
+            if !before(nodes, at) {
+                at = nodes.links(at).left;
+                continue;
             }
+            // All that lies left of a node where the way turns right is before the place, and before
+            // all that comes on the way later.
+            place = at;
             let left = nodes.links(at).left;
-            if left != NONE && subtree(nodes, left) {
-                return last_hit_below(nodes, left, hit, subtree);
+            if hit(nodes, at) {
+                (found, whole) = (at, false);
+            } else if left != NONE && subtree(nodes, left) {
+                (found, whole) = (left, true);
             }
-            at = ancestor_before(nodes, at);
+            at = nodes.links(at).right;
         }
-        NONE
+        let found = if whole { last_hit_below(nodes, found, hit, subtree) } else { found };
+        (place, found)
     }
-}
-
-/// The nearest ancestor that lies before `node`.
-fn ancestor_before(nodes: &impl Nodes, node: u32) -> u32 {
-    let (mut below, mut at) = (node, nodes.links(node).parent);
-    while at != NONE && nodes.links(at).right != below {
-        (below, at) = (at, nodes.links(at).parent);
-    }
-    at
 }
 
 /// The last hit in the subtree at `at`, which has one.

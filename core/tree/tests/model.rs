@@ -42,6 +42,13 @@ impl NodesMut for Arena {
         }
         std::mem::replace(&mut self.0[node as usize].max_end, max) != max
     }
+    fn absorb(&mut self, node: u32, new: u32) -> bool {
+        let end = self.0[new as usize].end;
+        let kept = &mut self.0[node as usize].max_end;
+        let grows = end > *kept;
+        *kept = end.max(*kept);
+        grows
+    }
 }
 
 /// Height and greatest end of the subtree; the keys go to `keys` in order.
@@ -86,12 +93,13 @@ fn check_searches(tree: &Tree, arena: &Arena, model: &BTreeMap<u64, u32>, place:
     let below = model.range(..place).next_back().map_or(NONE, |(_, &n)| n);
     assert_eq!(tree.predecessor(arena, before), below);
     let expected = model.range(..place).rev().map(|(_, &n)| n).find(|&n| arena.0[n as usize].end > reach);
-    let found = tree.last_hit(
+    let (found_below, found) = tree.predecessor_and_hit(
         arena,
-        below,
+        before,
         |a, n| a.0[n as usize].end > reach,
         |a, n| a.0[n as usize].max_end > reach,
     );
+    assert_eq!(found_below, below);
     assert_eq!(found, expected.unwrap_or(NONE), "pruned search");
 }
 

@@ -29,6 +29,9 @@ impl Checker {
         check_order(m, &nodes);
         check_laminar(m, &nodes);
         check_rings(db, m, &nodes);
+        for vnode in nodes.clone() {
+            check_mappings(m, vnode, &mut nodes);
+        }
         check_units(db, m);
         check_zombies(db, m);
         check_tables(m, &nodes);
@@ -87,6 +90,24 @@ fn check_order(m: &Fake, nodes: &[SlotRef]) {
     }
 }
 
+/// The tree of mappings of a VNode, in the order of their windows. They go to `nodes`.
+fn check_mappings(m: &Fake, vnode: SlotRef, nodes: &mut Vec<SlotRef>) {
+    let v = m.slot(vnode);
+    if v.ty.vnode_level().is_none() {
+        return;
+    }
+    let mut all = Vec::new();
+    check_subtree(m, v.aux32, 0, &mut all);
+    let mut end = 0;
+    for &slot in &all {
+        let s = m.slot(slot);
+        assert_eq!((s.ty, s.base), (CapType::Mapping, v.base));
+        assert!(s.index() >= end, "order of windows");
+        end = u32::from(window(s).first + window(s).count);
+    }
+    nodes.extend(all);
+}
+
 /// K4: each region lies inside the nearest one before it that reaches so far, and its type can come from that one's.
 fn check_laminar(m: &Fake, nodes: &[SlotRef]) {
     let mut open: Vec<&Slot> = Vec::new();
@@ -97,11 +118,9 @@ fn check_laminar(m: &Fake, nodes: &[SlotRef]) {
         }
         if let Some(o) = open.last() {
             assert!(s.end() <= o.end(), "K4, overlap: {o:?} {s:?}");
-            if s.ty != CapType::Mapping {
-                assert!(makes(o, s.ty, s.is(Flags::ROOT)), "K4, types: {o:?} {s:?}");
-            }
+            assert!(makes(o, s.ty, s.is(Flags::ROOT)), "K4, types: {o:?} {s:?}");
         }
-        if !matches!(s.ty, CapType::Mapping | CapType::EndPoint | CapType::Notify) {
+        if !matches!(s.ty, CapType::EndPoint | CapType::Notify) {
             open.push(s);
         }
     }
@@ -131,9 +150,7 @@ fn check_rings(db: &Db, m: &Fake, nodes: &[SlotRef]) {
     let mut seen = BTreeSet::new();
     for &n in nodes {
         let s = m.slot(n);
-        if s.ty == CapType::Mapping {
-            continue;
-        }
+        assert_ne!(s.ty, CapType::Mapping, "mappings are not in this tree");
         if s.ty == CapType::Unit {
             assert!(seen.insert(n));
             continue;
@@ -230,6 +247,9 @@ fn check_tables(m: &Fake, nodes: &[SlotRef]) {
             places.insert(s.base, place);
         }
     }
+    let in_trees = nodes.iter().filter(|n| m.slot(**n).ty == CapType::Mapping).count();
+    let in_memory = m.occupied().filter(|(_, s)| s.ty == CapType::Mapping).count();
+    assert_eq!(in_trees, in_memory, "mappings in trees, and in memory");
     let mut installed = 0;
     for &n in nodes {
         let s = m.slot(n);
