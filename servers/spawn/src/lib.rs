@@ -7,13 +7,16 @@
 //! ```
 //!
 //! The service alone holds the Ram that a process is made of, so an end, however it came, gives everything back (R1).
-#![cfg_attr(not(test), no_std)]
-#![forbid(unsafe_code)]
+//! What its builder passes is told in [`domain::servers::spawn`].
+#![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
 
+mod birth;
 mod program;
+mod server;
 mod table;
 
-pub use program::{EARLY_RAM, Program, Refusal, exists, prepare};
+pub use program::{Program, Refusal, exists, prepare};
+pub use server::{StartError, serve};
 pub use table::{MAX_PROCESSES, MAX_REMEMBERED, Process, Table};

@@ -5,12 +5,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use archive::{Archive, ArchiveError};
-use domain::{Plan, PlanError, StartBlock, StartError};
+use domain::{Plan, PlanError, Sizes, StartBlock, StartError};
 use interfaces::SpawnError;
 use loader::{Image, Limits, LoadError};
-
-/// Ram that each process gets to live on before it asks the memory service.
-pub const EARLY_RAM: u64 = 128 * 1024;
 
 /// Why a program cannot be started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,7 +80,7 @@ pub fn prepare<'a>(
     let image = Image::parse(file.data, Limits::default()).map_err(Refusal::Load)?;
     let arguments: Vec<&str> = [name].into_iter().chain(arguments.iter().map(String::as_str)).collect();
     let start = StartBlock::new(&arguments, environment).map_err(Refusal::Start)?;
-    let plan = Plan::new(&image, &start, EARLY_RAM).map_err(Refusal::Plan)?;
+    let plan = Plan::new(&image, &start, Sizes::PROGRAM).map_err(Refusal::Plan)?;
     Ok(Program { image, start, plan })
 }
 

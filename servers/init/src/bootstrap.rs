@@ -1,0 +1,169 @@
+//! The stand-in for the name service: for the servers that start before it, and for `init` itself.
+//!
+//! It knows three services, by the domain that may offer each. What `init` asks beyond these goes on to the name
+//! service, as soon as there is one.
+
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use abi::Rights;
+use abi::layout::{NAMES_OWN, NAMES_PEER, SELF_DISPATCHER};
+use domain::servers::{INIT_DOMAIN, MEM_DOMAIN, MEMORY_CLIENTS, NAMES, NAMES_DOMAIN};
+use interfaces::{Names, NamesClient, NamesError, NamesServer, ServiceClient, ServiceError};
+use ipc::{Caller, Capability, Reply};
+use rt::names::MEMORY;
+use rt::{LmpPort, OwnedCap, RtError, slots};
+use sys::{Cap, Dispatcher, EndPoint};
+
+/// Who may offer what before there is a name service.
+const OFFERS: [(&str, u64); 3] = [(MEMORY_CLIENTS, MEM_DOMAIN), (MEMORY, MEM_DOMAIN), (NAMES, NAMES_DOMAIN)];
+
+type Waiting = Reply<Result<(), NamesError>>;
+
+#[derive(Default)]
+struct Known {
+    services: Vec<(String, Rc<ServiceClient<LmpPort>>)>,
+    waiting: Vec<(String, Waiting)>,
+    /// The name service, for what `init` itself wants.
+    names: Option<Rc<NamesClient<LmpPort>>>,
+}
+
+/// The stand-in, shared by all its channels.
+#[derive(Clone, Default)]
+pub(crate) struct Bootstrap(Rc<RefCell<Known>>);
+
+impl Bootstrap {
+    /// Makes it the name service of this domain.
+    ///
+    /// # Errors
+    /// Those of the runtime.
+    pub(crate) fn serve_own() -> Result<Bootstrap, RtError> {
+        let bootstrap = Bootstrap::default();
+        Cap::<Dispatcher>::new(SELF_DISPATCHER).make_endpoint(0, NAMES_OWN)?;
+        let peer = bootstrap.open(INIT_DOMAIN, Cap::new(NAMES_OWN))?;
+        peer.cap().copy_to(NAMES_PEER, Rights::WRITE)?;
+        Ok(bootstrap)
+    }
+
+    /// A channel for the domain whose end `endpoint` is; the answer is this end, to send to.
+    ///
+    /// # Errors
+    /// Those of the runtime.
+    pub(crate) fn open(&self, domain: u64, endpoint: Cap<EndPoint>) -> Result<OwnedCap<EndPoint>, RtError> {
+        let slot = slots::allocate()?;
+        endpoint.copy_to(slot, Rights::WRITE).inspect_err(|_| slots::release(slot))?;
+        rt::names::accept(domain, slot, NamesServer::new(self.clone()))
+    }
+
+    /// Sends what `init` asks for on to the name service from now on.
+    pub(crate) fn set_names(&self, names: NamesClient<LmpPort>) {
+        self.0.borrow_mut().names = Some(Rc::new(names));
+    }
+
+    /// A service that was offered to the stand-in.
+    pub(crate) fn service(&self, name: &str) -> Option<Rc<ServiceClient<LmpPort>>> {
+        let known = self.0.borrow();
+        known.services.iter().find(|(known, _)| known == name).map(|(_, service)| service.clone())
+    }
+
+    /// The name service, where it is to be asked: for `init`, and not for what is known here.
+    fn beyond(&self, caller: &Caller, name: &str) -> Option<Rc<NamesClient<LmpPort>>> {
+        let here = OFFERS.iter().any(|&(offer, _)| offer == name);
+        if here || caller.domain != INIT_DOMAIN { None } else { self.0.borrow().names.clone() }
+    }
+
+    fn add(&self, name: String, endpoint: Capability) -> Result<Capability, NamesError> {
+        let attached = rt::names::attach::<ServiceClient<LmpPort>>(endpoint.address());
+        let (client, copy) = attached.map_err(|_| NamesError::Exhausted)?;
+        let mut known = self.0.borrow_mut();
+        let (woken, waiting) =
+            core::mem::take(&mut known.waiting).into_iter().partition(|(wanted, _)| *wanted == name);
+        known.waiting = waiting;
+        known.services.push((name, Rc::new(client)));
+        drop(known);
+        let woken: Vec<(String, Waiting)> = woken;
+        for (_, reply) in woken {
+            let _ = reply.send(&Ok(()));
+        }
+        Ok(Capability::give(copy.into_cap().address()))
+    }
+}
+
+/// Whether this domain may offer this service, and has not yet.
+fn check_offer(bootstrap: &Bootstrap, caller: &Caller, name: &str) -> Result<(), NamesError> {
+    if !OFFERS.contains(&(name, caller.domain)) {
+        return Err(NamesError::Refused);
+    }
+    if bootstrap.service(name).is_some() { Err(NamesError::Taken) } else { Ok(()) }
+}
+
+fn refusal(error: ServiceError) -> NamesError {
+    match error {
+        ServiceError::Refused => NamesError::Refused,
+        ServiceError::BadEndpoint => NamesError::BadEndpoint,
+        ServiceError::Exhausted => NamesError::Exhausted,
+        ServiceError::Call(error) => NamesError::Call(error),
+    }
+}
+
+impl Names for Bootstrap {
+    async fn register(
+        &self,
+        caller: &Caller,
+        name: String,
+        endpoint: Capability,
+    ) -> Result<Capability, NamesError> {
+        if let Some(names) = self.beyond(caller, &name) {
+            let peer = names.register_async(&name, Capability::give(endpoint.address())).await?;
+            return Ok(Capability::give(peer.address()));
+        }
+        match check_offer(self, caller, &name) {
+            Ok(()) => self.add(name, endpoint),
+            Err(error) => {
+                slots::discard(endpoint.address());
+                Err(error)
+            }
+        }
+    }
+
+    async fn connect(
+        &self,
+        caller: &Caller,
+        name: String,
+        endpoint: Capability,
+    ) -> Result<Capability, NamesError> {
+        if let Some(names) = self.beyond(caller, &name) {
+            let peer = names.connect_async(&name, Capability::give(endpoint.address())).await?;
+            return Ok(Capability::give(peer.address()));
+        }
+        let Some(service) = self.service(&name) else {
+            slots::discard(endpoint.address());
+            return Err(NamesError::NotFound);
+        };
+        let accepted = service.accept_async(caller.domain, Capability::give(endpoint.address())).await;
+        accepted.map(|peer| Capability::give(peer.address())).map_err(refusal)
+    }
+
+    fn wait_for(&self, caller: &Caller, name: String, reply: Waiting) {
+        if let Some(names) = self.beyond(caller, &name) {
+            rt::spawn(async move {
+                let answer = names.wait_for_async(&name).await;
+                let _ = reply.send(&answer);
+            });
+        } else if self.service(&name).is_some() {
+            let _ = reply.send(&Ok(()));
+        } else {
+            self.0.borrow_mut().waiting.push((name, reply));
+        }
+    }
+
+    fn list(&self, _: &Caller) -> Result<Vec<String>, NamesError> {
+        Ok(self.0.borrow().services.iter().map(|(name, _)| name.clone()).collect())
+    }
+
+    fn client_gone(&self, _: &Caller) {
+        self.0.borrow_mut().waiting.retain(|(_, reply)| reply.is_wanted());
+    }
+}

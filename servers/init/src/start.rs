@@ -1,0 +1,274 @@
+//! The order in which everything starts, and what happens when it ends.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::Cell as Slot;
+use core::fmt;
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
+use core::time::Duration;
+
+use abi::Rights;
+use domain::servers::{
+    INIT_DOMAIN, MEM_DOMAIN, NAMES, NAMES_DOMAIN, SERIAL_DOMAIN, SPAWN_DOMAIN, mem, serial, spawn,
+};
+use interfaces::{
+    CONSOLE, ConsoleClient, ExitStatus, MemoryClient, NamesClient, SPAWN, SYSTEM, SpawnClient, SpawnError,
+    SystemInfo, SystemServer,
+};
+use rt::{LmpPort, RtError};
+use sys::{Any, Cap};
+
+use crate::boot::{Boot, BootError};
+use crate::bootstrap::Bootstrap;
+use crate::parts::{Naming, Needs, Part, PartError, Source, start};
+use crate::system::{Machine, power_off, release_console, version};
+
+/// The program that a person talks to.
+const SHELL: &str = "sh";
+/// Clock of a PL011 that nobody says otherwise of, in Hz: what Arm's reference boards and QEMU give it.
+const UART_CLOCK: u64 = 24_000_000;
+/// How long the last words have to leave the UART.
+const LAST_WORDS: Duration = Duration::from_millis(20);
+/// Exit status of the machine when the system fails.
+const FAILURE: u8 = 1;
+
+/// Why the system cannot run (any longer).
+#[derive(Debug)]
+pub enum InitError {
+    /// The machine lacks something.
+    Boot(BootError),
+    /// A server cannot be started.
+    Part(&'static str, PartError),
+    /// A service of a server that was started cannot be reached, or offered.
+    Service(&'static str, RtError),
+    /// The shell cannot be started or watched.
+    Shell(SpawnError),
+    /// A server that the system cannot do without has ended.
+    Ended(&'static str, sys::DispatcherInfo),
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InitError::Boot(error) => error.fmt(f),
+            InitError::Part(name, error) => write!(f, "cannot start {name}: {error}"),
+            InitError::Service(name, error) => write!(f, "service {name}: {error}"),
+            InitError::Shell(error) => write!(f, "{SHELL}: {error}"),
+            InitError::Ended(name, info) => {
+                write!(f, "{name} has ended (cause {}, code {:#x}, pc {:#x})", info.cause, info.code, info.pc)
+            }
+        }
+    }
+}
+
+/// Starts the system and waits for its end: the exit status of the machine.
+pub fn run() -> u8 {
+    rt::memory::live_on_own();
+    rt::console::use_log();
+    let mut console = None;
+    match system(&mut console) {
+        Ok(status) => status,
+        Err(error) => {
+            report(&error, console);
+            FAILURE
+        }
+    }
+}
+
+/// Switches the machine off.
+pub fn switch_off(status: u8) {
+    // Only without the Kernel capability this comes back.
+    let _ = power_off(false, status);
+}
+
+/// Says why the system ends: in the kernel's log, and on the console if that is not the kernel's any more.
+fn report(error: &InitError, console: Option<ConsoleClient<LmpPort>>) {
+    let line = alloc::format!("init: {error}\n");
+    barreldish::print!("{line}");
+    if let Some(console) = console
+        && console.write(line.as_bytes()).is_ok()
+    {
+        rt::block_on(rt::time::sleep(LAST_WORDS));
+    }
+}
+
+/// Starts everything. `console` is set as soon as there is one.
+fn system(console: &mut Option<ConsoleClient<LmpPort>>) -> Result<u8, InitError> {
+    let mut boot = Boot::read().map_err(InitError::Boot)?;
+    let modules = boot.map_modules().map_err(InitError::Boot)?;
+    let bootstrap = Bootstrap::serve_own().map_err(|error| InitError::Service(NAMES, error))?;
+    let first = |name| move |error| InitError::Service(name, error);
+
+    let memory_part = start_memory(&boot, modules, &bootstrap)?;
+    let memory: MemoryClient<LmpPort> = connect(rt::names::MEMORY)?;
+    let names_part = start_names(modules, &bootstrap, &memory)?;
+    let names: NamesClient<LmpPort> = connect(NAMES)?;
+    bootstrap.set_names(names);
+
+    let stage = Stage { modules, bootstrap: &bootstrap, memory: &memory };
+    let serial_part = stage.serial(&mut boot)?;
+    let parts = [memory_part, names_part, serial_part];
+    let spawn_part = stage.spawn(&boot, &parts)?;
+    let machine = SystemServer::new(Machine(facts(&boot)));
+    rt::names::serve(SYSTEM, machine).map_err(first(SYSTEM))?;
+    let spawn: SpawnClient<LmpPort> = connect(SPAWN)?;
+    *console = Some(connect(CONSOLE)?);
+    let shell = spawn.spawn(SHELL, &[], &[]).map_err(InitError::Shell)?;
+    watch(parts.into_iter().chain([spawn_part]).collect(), spawn, shell)
+}
+
+/// Waits until a service is there, then connects to it.
+fn connect<C: ipc::Stub<LmpPort>>(name: &'static str) -> Result<C, InitError> {
+    rt::block_on(rt::names::connect_when_there(name)).map_err(|error| InitError::Service(name, error))
+}
+
+fn starting(name: &str) {
+    barreldish::println!("init: starting {name}");
+}
+
+fn named(name: &'static str) -> impl FnOnce(PartError) -> InitError {
+    move |error| InitError::Part(name, error)
+}
+
+/// The memory server gets all roots, and nobody else keeps one.
+fn start_memory(boot: &Boot, modules: &[u8], bootstrap: &Bootstrap) -> Result<Part, InitError> {
+    let given =
+        |(number, root): (usize, Cap<sys::Ram>)| (root.cast::<Any>(), mem::root(number as u64), Rights::ALL);
+    let roots: Vec<_> = boot.roots().enumerate().map(given).collect();
+    let mut extra = [0; 8];
+    extra[mem::EXTRA_ROOTS] = roots.len() as u64;
+    extra[mem::EXTRA_CORE] = boot.info().core.into();
+    let needs = Needs { name: "mem", domain: MEM_DOMAIN, extra, capabilities: &roots };
+    starting(needs.name);
+    let part =
+        start(modules, &needs, Source::Own, Naming::Bootstrap(bootstrap)).map_err(named(needs.name))?;
+    for &(root, ..) in &roots {
+        root.delete().map_err(|error| named(needs.name)(error.into()))?;
+    }
+    Ok(part)
+}
+
+fn start_names(
+    modules: &[u8],
+    bootstrap: &Bootstrap,
+    memory: &MemoryClient<LmpPort>,
+) -> Result<Part, InitError> {
+    let needs = Needs { name: "names", domain: NAMES_DOMAIN, extra: [0; 8], capabilities: &[] };
+    starting(needs.name);
+    start(modules, &needs, Source::Server(memory), Naming::Bootstrap(bootstrap)).map_err(named(needs.name))
+}
+
+/// What all later servers are made with.
+struct Stage<'a> {
+    modules: &'a [u8],
+    bootstrap: &'a Bootstrap,
+    memory: &'a MemoryClient<LmpPort>,
+}
+
+impl Stage<'_> {
+    fn start(&self, needs: &Needs<'_>) -> Result<Part, InitError> {
+        starting(needs.name);
+        let names = self.bootstrap.service(NAMES).ok_or(InitError::Service(NAMES, RtError::NoService))?;
+        start(self.modules, needs, Source::Server(self.memory), Naming::Service(&names))
+            .map_err(named(needs.name))
+    }
+
+    fn serial(&self, boot: &mut Boot) -> Result<Part, InitError> {
+        let uart = boot.uart().map_err(InitError::Boot)?;
+        let registers = boot.device_page(&uart).map_err(InitError::Boot)?;
+        let interrupt = boot.interrupt(&uart).map_err(InitError::Boot)?;
+        let mut extra = [0; 8];
+        extra[serial::EXTRA_CLOCK] = UART_CLOCK;
+        let capabilities = [
+            (registers.cast(), serial::REGISTERS, Rights::ALL),
+            (interrupt.cast(), serial::INTERRUPT, Rights::ALL),
+        ];
+        let needs = Needs { name: "serial", domain: SERIAL_DOMAIN, extra, capabilities: &capabilities };
+        let part = self.start(&needs)?;
+        release_console().map_err(|error| InitError::Service(CONSOLE, error.into()))?;
+        Ok(part)
+    }
+
+    /// The spawn service sees the state of the parts before it, to list them.
+    fn spawn(&self, boot: &Boot, parts: &[Part; 3]) -> Result<Part, InitError> {
+        let (modules, bytes) = boot.modules().map_err(InitError::Boot)?;
+        let mut extra = [0; 8];
+        extra[spawn::EXTRA_MODULES] = bytes;
+        extra[spawn::EXTRA_CORE] = boot.info().core.into();
+        let mut capabilities = alloc::vec![(modules.cast(), spawn::MODULES, Rights::READ)];
+        let own = Cap::<Any>::new(abi::layout::SELF_DISPATCHER);
+        let dispatchers = [own].into_iter().chain(parts.iter().map(|part| part.child.dispatcher().cast()));
+        for (index, dispatcher) in dispatchers.enumerate() {
+            capabilities.push((dispatcher, spawn::dispatcher(index as u64), Rights::READ));
+        }
+        for (index, part) in parts.iter().enumerate() {
+            extra[spawn::EXTRA_KIB + 1 + index] = part.bytes / 1024;
+        }
+        self.start(&Needs { name: "spawn", domain: SPAWN_DOMAIN, extra, capabilities: &capabilities })
+    }
+}
+
+fn facts(boot: &Boot) -> SystemInfo {
+    SystemInfo {
+        cores: 1,
+        cores_present: boot.info().cores,
+        memory_mib: boot.info().ram_bytes >> 20,
+        platform: boot.platform().into(),
+        version: version(),
+        ticks_per_second: ticks_per_second(),
+    }
+}
+
+fn ticks_per_second() -> u64 {
+    let now = rt::time::now();
+    now.after(Duration::from_secs(1)).ticks() - now.ticks()
+}
+
+/// What ends first: the shell, with its status, or a server.
+struct First {
+    result: Slot<Option<Result<u8, InitError>>>,
+    waiting: Slot<Option<Waker>>,
+}
+
+impl First {
+    fn set(&self, result: Result<u8, InitError>) {
+        let earlier = self.result.take();
+        self.result.set(Some(earlier.unwrap_or(result)));
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    async fn wait(&self) -> Result<u8, InitError> {
+        poll_fn(|context| match self.result.take() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                self.waiting.set(Some(context.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+fn watch(parts: Vec<Part>, spawn: SpawnClient<LmpPort>, shell: u64) -> Result<u8, InitError> {
+    let first = Rc::new(First { result: Slot::new(None), waiting: Slot::new(None) });
+    for part in parts {
+        let first = first.clone();
+        rt::spawn(async move {
+            part.ended.wait().await;
+            if let Ok(info) = part.child.dispatcher().info() {
+                first.set(Err(InitError::Ended(part.name, info)));
+            }
+        });
+    }
+    let shells = first.clone();
+    rt::spawn(async move {
+        let ended = spawn.wait_async(shell).await;
+        shells.set(ended.map(|status: ExitStatus| status.code() as u8).map_err(InitError::Shell));
+    });
+    rt::block_on(first.wait())
+}
+
+const _: () = assert!(spawn::PARTS[0].0 == INIT_DOMAIN);
