@@ -68,7 +68,7 @@ impl BootFacts {
 
     /// Whether the command line has this word.
     pub fn has_option(&self, word: &str) -> bool {
-        self.command_line().split_ascii_whitespace().any(|option| option == word)
+        self.machine.has_option(word)
     }
 
     /// The first line that the system prints.

@@ -1,6 +1,8 @@
 //! The first domain, `init`: built by the kernel as a spawner builds any other ([`abi::layout`]), and given
 //! everything that there is: RAM, devices, interrupts, the boot modules, the core itself.
 
+use core::fmt;
+
 use abi::boot::{
     BOOT_CNODE, BOOT_INFO_BASE, BOOT_MAGIC, BootInfo, MAX_COMMAND_LINE, MAX_DEVICES, MAX_REGIONS, Region,
     RegionKind,
@@ -17,7 +19,7 @@ use archive::Archive;
 use caps::{CNode, Db, Machine as _, MapArgs, Progress, RetypeArgs, Root, SlotRef};
 use loader::{Image, Limits, Segment};
 
-use crate::boot_facts::{BootFacts, Range, whole_pages_around};
+use crate::boot_facts::{BootFacts, Range, Ranges, whole_pages_around};
 use crate::cpu::Core;
 use crate::dispatcher::{DispatcherRef, Entry};
 use crate::interrupts::{END_BINDABLE, FIRST_BINDABLE};
@@ -41,22 +43,30 @@ fn done<T>(what: &'static str, result: Result<T, ErrorKind>) -> T {
 
 #[cold]
 fn refused(what: &'static str, kind: ErrorKind) -> ! {
-    panic!("init: {what}: {}", kind.text())
+    panic!("{}", Refusal(what, kind))
+}
+
+/// Written piece by piece: a `{}` for a string would bring all of the padding of strings into the kernel.
+struct Refusal(&'static str, ErrorKind);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("init: ")?;
+        f.write_str(self.0)?;
+        f.write_str(": ")?;
+        f.write_str(self.1.text())
+    }
 }
 
 /// Takes page-aligned memory from the front of the largest free range.
 pub struct FreeRam {
-    ranges: [Range; crate::boot_facts::MAX_FREE],
+    ranges: Ranges,
 }
 
 impl FreeRam {
     /// All that boot found free.
     pub fn new(facts: &BootFacts) -> FreeRam {
-        let mut ranges = [Range::default(); crate::boot_facts::MAX_FREE];
-        for (place, range) in ranges.iter_mut().zip(facts.free.as_slice()) {
-            *place = *range;
-        }
-        FreeRam { ranges }
+        FreeRam { ranges: facts.free }
     }
 
     /// `bytes` (whole pages), aligned to 16 KiB.
@@ -65,7 +75,7 @@ impl FreeRam {
     /// When there is not enough.
     pub fn take(&mut self, bytes: u64) -> u64 {
         let mut largest = &mut Range::default();
-        for range in &mut self.ranges {
+        for range in self.ranges.as_mut_slice() {
             if range.size > largest.size {
                 largest = range;
             }
@@ -383,7 +393,7 @@ impl<'a> Builder<'a> {
         info.irq_slot = irqs.slot() as u32;
 
         let mut regions = Regions { list: &mut info.regions, count: 0 };
-        for range in ram.ranges.iter().filter(|range| range.size != 0) {
+        for range in ram.ranges.as_slice().iter().filter(|range| range.size != 0) {
             regions.add(self, CapType::Ram, RegionKind::Ram, *range, *range);
         }
         if let Some(modules) = facts.modules {

@@ -110,7 +110,7 @@ fn place_in_ring(m: &mut Machine, d: DispatcherRef, index: u32) -> Result<u32, E
 
 /// Copies a capability of the current dispatcher into the landing slot of the receiver's endpoint.
 fn hand_over(core: &mut Core, cap: u64, d: DispatcherRef, index: u32) -> Result<(), Error> {
-    let source = syscall::lookup(core, cap).map_err(|kind| Error::new(kind, 2))?;
+    let source = syscall::lookup_argument(core, cap, 2)?;
     let landing = u64::from(core.machine.event(d, index).landing);
     let destination =
         syscall::slot_of(&core.machine, d, landing).map_err(|_| Error::new(ErrorKind::NoLandingSlot, 2))?;

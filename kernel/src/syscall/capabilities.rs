@@ -3,17 +3,16 @@
 use abi::{CapType, Error, ErrorKind, Rights};
 use caps::{Machine as _, Progress, RetypeArgs, SlotRef};
 
-use super::{Args, DONE, Reply, capability, dispatcher, lookup, own_cspace, progress, slot_pair};
+use super::{
+    Args, DONE, Reply, capability, dispatcher, lookup, lookup_argument, own_cspace, progress, slot_pair,
+};
 use crate::cpu::Core;
 use crate::dispatcher::{EventKind, slot};
 use crate::machine::kernel_slot;
 
 pub(super) fn identify(core: &mut Core, a: Args) -> Result<Reply, Error> {
-    let found = lookup(core, a[0])?;
+    let found = lookup_argument(core, a[0], 0)?;
     let slot = core.machine.slot(found);
-    if slot.cap_type() == CapType::Null {
-        return Err(ErrorKind::EmptySlot.into());
-    }
     let word = slot.cap_type() as u64 | slot.rights().bits() << 8 | u64::from(slot.flags().bits()) << 16;
     core.results = [0, word, slot.base(), slot.size(), 0, 0, 0, 0];
     Ok(Reply::Results)
@@ -28,7 +27,7 @@ pub(super) fn copy(core: &mut Core, a: Args) -> Result<Reply, Error> {
 }
 
 pub(super) fn retype(core: &mut Core, a: Args) -> Result<Reply, Error> {
-    let source = lookup(core, a[0])?;
+    let source = lookup_argument(core, a[0], 0)?;
     let ty = CapType::from_number(a[1]).ok_or(Error::new(ErrorKind::BadType, 1))?;
     let root = own_cspace(core)?;
     let arguments = RetypeArgs { ty, offset: a[2], object_size: a[3], count: a[4] };

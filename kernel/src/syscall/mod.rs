@@ -118,6 +118,12 @@ pub fn lookup(core: &Core, address: u64) -> Result<SlotRef, ErrorKind> {
     if core.machine.slot(found).is_empty() { Err(ErrorKind::EmptySlot) } else { Ok(found) }
 }
 
+/// As [`lookup`], for argument number `argument` of calls where a copy of it each would be too much.
+#[inline(never)]
+pub fn lookup_argument(core: &Core, address: u64, argument: u8) -> Result<SlotRef, Error> {
+    lookup(core, address).map_err(|kind| Error::new(kind, argument))
+}
+
 /// A capability of the caller with this type and at least these rights, from argument number `argument`.
 fn capability(core: &Core, a: &Args, argument: u8, ty: CapType, rights: Rights) -> Result<SlotRef, Error> {
     let check = || {

@@ -147,6 +147,11 @@ impl Facts {
         core::str::from_utf8(&self.command_line[..self.command_line_size]).unwrap_or("")
     }
 
+    /// Whether the command line has this word.
+    pub fn has_option(&self, word: &str) -> bool {
+        self.command_line().split_ascii_whitespace().any(|option| option == word)
+    }
+
     fn empty() -> Self {
         Self {
             ram: List::new(),

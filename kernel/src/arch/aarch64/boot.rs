@@ -36,7 +36,7 @@ extern "C" fn boot_in_high_half(tree: u64, image: u64) -> ! {
     let Some(machine) = read_tree(&mut windows, tree) else { panic!("no device tree at the address in x0") };
     let image_end = &raw const BOOT_END as u64;
     let kernel = Range { base: image, size: image_end - KERNEL_BASE };
-    mmu::settle(image, machine.command_line().split_ascii_whitespace().any(|word| word == "pmu=user"));
+    mmu::settle(image, machine.has_option("pmu=user"));
     open_device_window(&mut windows, &machine);
     start_board(&machine, image);
     windows.seal_record();

@@ -42,7 +42,7 @@ fn on_panic(info: &PanicInfo) -> ! {
     if depth() != 0 {
         give_up();
     }
-    report(|out| {
+    report(&|out| {
         let _ = writeln!(out, "{}", info.message());
         if let Some(location) = info.location() {
             let _ = out.write_str("at ");
@@ -56,7 +56,7 @@ fn on_panic(info: &PanicInfo) -> ! {
 /// Called by `vectors.rs` on the emergency stack.
 #[unsafe(no_mangle)]
 extern "C" fn exception_in_kernel(frame: &Frame) -> ! {
-    report(|out| {
+    report(&|out| {
         let _ = out.write_str(kind(frame));
         let _ = out.write_str(" in the kernel\n");
         registers(out, frame);
@@ -95,7 +95,7 @@ fn overflow(depth: u64) -> u64 {
     overflow(depth + 1) + core::hint::black_box(frame[0])
 }
 
-fn report(print: impl FnOnce(&mut dyn Write)) -> ! {
+fn report(print: &dyn Fn(&mut dyn Write)) -> ! {
     set_depth(1);
     let Some(CoreRecord { console, power, .. }) = record() else { sleep() };
     let mut out = *console;
