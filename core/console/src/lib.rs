@@ -41,8 +41,8 @@
 //! A session that has written part of a line owns the line; what others write is held until the line ends.
 //! It ends by a newline, by the end of its session, by the owner waiting for input (it stands at a prompt: the
 //! other's output begins on a fresh line), or, when an owner just stops in the middle, by a timer
-//! ([`Effect::StartLineTimer`]). Sessions take turns line by line. Nothing that was accepted is dropped: what a
-//! session wrote before its end is still printed. A newline goes out as CR LF.
+//! ([`Effect::StartLineTimer`]). Sessions take turns line by line; one that has ended goes first. Nothing that was
+//! accepted is dropped: what a session wrote before its end is still printed. A newline goes out as CR LF.
 //!
 //! # Bounds
 //!

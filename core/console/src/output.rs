@@ -82,11 +82,14 @@ impl Output {
         self.next_waiting(owner, sessions).filter(|&other| other != owner)
     }
 
-    /// The session with output that comes after `client`, round about; `client` itself comes last.
+    /// The session with output that comes after `client`, round about; `client` itself comes last. One that has ended
+    /// goes first: its last words come before what others say to its end, as a shell's prompt.
     fn next_waiting(&self, client: ClientId, sessions: &Sessions) -> Option<ClientId> {
         let after = sessions.range((Excluded(client), Unbounded));
         let others = after.chain(sessions.range(..=client));
-        others.filter(|(_, session)| session.has_output()).map(|(&other, _)| other).next()
+        let mut waiting = others.filter(|(_, session)| session.has_output());
+        let ended = waiting.clone().find(|(_, session)| session.ended);
+        ended.or_else(|| waiting.next()).map(|(&other, _)| other)
     }
 
     /// Prints from a session to the end of its line, of its output or of the room.

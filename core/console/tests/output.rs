@@ -133,6 +133,22 @@ fn sessions_take_turns_line_by_line() {
 }
 
 #[test]
+fn the_last_words_of_a_session_come_before_what_others_say_to_its_end() {
+    let mut desk = two();
+    desk.open(3, Mode::Line);
+    desk.stuck = true;
+    desk.write(3, 1, &"f".repeat(MAX_WRITE));
+    desk.write(3, 2, "\n");
+    desk.write(2, 1, "2a\n2b\n2c\n");
+    desk.gone(2);
+    desk.write(1, 1, "bd:/$ ");
+    desk.read(1, 2, 100);
+    desk.stuck = false;
+    desk.run();
+    assert!(desk.shown().ends_with("f\r\n2a\r\n2b\r\n2c\r\nbd:/$ "));
+}
+
+#[test]
 fn a_held_writer_is_answered_only_when_there_is_room() {
     let mut desk = two();
     desk.write(1, 1, "half");
