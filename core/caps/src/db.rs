@@ -102,6 +102,21 @@ impl<M: Machine> NodesMut for Edit<'_, M> {
         end != old
     }
     #[inline(always)]
+    fn recompute(&mut self, node: u32) -> bool {
+        let s = self.0.slot(SlotRef(node));
+        let (mut height, mut end) = (0, s.end());
+        for child in [s.links.left, s.links.right] {
+            if child != NONE {
+                let child = self.0.slot(SlotRef(child));
+                (height, end) = (child.height.max(height), child.max_end.max(end));
+            }
+        }
+        let changed = s.height != height + 1 || s.max_end != end;
+        let s = self.0.slot_mut(SlotRef(node));
+        (s.height, s.max_end) = (height + 1, end);
+        changed
+    }
+    #[inline(always)]
     fn absorb(&mut self, node: u32, new: u32) -> bool {
         let end = self.0.slot(SlotRef(new)).end();
         let slot = self.0.slot_mut(SlotRef(node));
@@ -195,7 +210,6 @@ impl Db {
     }
 
     /// The node at exactly this place, or [`NONE`].
-    #[inline]
     pub(crate) fn find<M: Machine>(&self, m: &M, key: &Key) -> u32 {
         let mut at = self.tree.root();
         while at != NONE {
@@ -210,7 +224,7 @@ impl Db {
     }
 
     /// The representative of the key of the capability in `slot`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn representative<M: Machine>(&self, m: &M, slot: SlotRef) -> SlotRef {
         let s = m.slot(slot);
         if s.is(Flags::IN_TREE) { slot } else { SlotRef(self.find(m, &Key::of(s))) }

@@ -67,10 +67,4 @@ impl Key {
         let other = Key::of(slot);
         (other.depth, other.index).cmp(&(self.depth, self.index))
     }
-
-    /// Whether `slot` stands before this place.
-    #[inline(always)]
-    pub(crate) fn is_after(&self, slot: &Slot) -> bool {
-        self.cmp_slot(slot) == Ordering::Less
-    }
 }

@@ -169,7 +169,7 @@ impl Db {
 fn window_place<M: Machine>(m: &M, table: SlotRef, args: &MapArgs) -> Result<u32, ErrorKind> {
     let end = (args.first + args.count) as u32;
     let mappings = vnode::mappings(m.slot(table));
-    let place = mappings.predecessor(&View(m), |v, n| v.0.slot(SlotRef(n)).index() < end);
+    let place = mappings.predecessor(&View(m), |v, n| u32::from(v.0.slot(SlotRef(n)).aux32 as u16) < end);
     if place != NONE {
         let before = window(m.slot(SlotRef(place)));
         if u64::from(before.first) + u64::from(before.count) > args.first {

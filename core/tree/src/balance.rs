@@ -81,8 +81,7 @@ impl Tree {
                 break;
             }
             if height_below > 1 + height(nodes, if left == below { right } else { left }) {
-                let lean = lean(nodes, at);
-                self.rotate(nodes, at, lean);
+                self.rotate(nodes, at, left == below);
                 at = parent;
                 break;
             }
@@ -157,16 +156,9 @@ impl Tree {
             let Links { parent, left, right } = *nodes.links(at);
             let (left, right) = (height(nodes, left), height(nodes, right));
             if left.abs_diff(right) > 1 {
-                self.rotate(nodes, at, i32::from(left) - i32::from(right));
-            } else {
-                let height = 1 + left.max(right);
-                let same = nodes.height(at) == height;
-                if !same {
-                    nodes.set_height(at, height);
-                }
-                if !nodes.refresh(at) && same && !must {
-                    return;
-                }
+                self.rotate(nodes, at, left > right);
+            } else if !nodes.recompute(at) && !must {
+                return;
             }
             if at == moved {
                 must = false;
@@ -175,18 +167,19 @@ impl Tree {
         }
     }
 
-    /// Rebalances at `at`, whose subtrees differ by two.
-    fn rotate<N: NodesMut>(&mut self, nodes: &mut N, at: u32, lean: i32) {
-        if lean > 0 {
-            let left = nodes.links(at).left;
-            if self::lean(nodes, left) < 0 {
-                self.rotate_left(nodes, left);
+    /// Rebalances at `at`, whose left or right subtree is too high by one.
+    fn rotate<N: NodesMut>(&mut self, nodes: &mut N, at: u32, left_high: bool) {
+        let links = *nodes.links(at);
+        if left_high {
+            let inner = *nodes.links(links.left);
+            if height(nodes, inner.left) < height(nodes, inner.right) {
+                self.rotate_left(nodes, links.left);
             }
             self.rotate_right(nodes, at);
         } else {
-            let right = nodes.links(at).right;
-            if self::lean(nodes, right) > 0 {
-                self.rotate_right(nodes, right);
+            let inner = *nodes.links(links.right);
+            if height(nodes, inner.right) < height(nodes, inner.left) {
+                self.rotate_right(nodes, links.right);
             }
             self.rotate_left(nodes, at);
         }
@@ -221,29 +214,12 @@ fn settle(nodes: &mut impl NodesMut, at: u32, middle: u32, up: u32) {
     if middle != NONE {
         nodes.links_mut(middle).parent = at;
     }
-    for node in [at, up] {
-        let height = computed_height(nodes, node);
-        nodes.set_height(node, height);
-        nodes.refresh(node);
-    }
+    nodes.recompute(at);
+    nodes.recompute(up);
 }
 
 /// Height of the subtree at `node`, which may be [`NONE`].
 #[inline]
 fn height(nodes: &impl NodesMut, node: u32) -> u8 {
     if node == NONE { 0 } else { nodes.height(node) }
-}
-
-/// Height of `node` by its children.
-#[inline]
-fn computed_height(nodes: &impl NodesMut, node: u32) -> u8 {
-    let links = nodes.links(node);
-    1 + height(nodes, links.left).max(height(nodes, links.right))
-}
-
-/// How much higher the left subtree is than the right one.
-#[inline]
-fn lean(nodes: &impl NodesMut, node: u32) -> i32 {
-    let links = nodes.links(node);
-    i32::from(height(nodes, links.left)) - i32::from(height(nodes, links.right))
 }

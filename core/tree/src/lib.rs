@@ -63,6 +63,20 @@ pub trait NodesMut: Nodes {
     fn refresh(&mut self, _node: u32) -> bool {
         false
     }
+    /// Computes the height of `node` and, by `refresh`, what it keeps, from its two children, which are right already. Says
+    /// whether anything changed. Whoever can do both in one go may do so here.
+    #[inline(always)]
+    fn recompute(&mut self, node: u32) -> bool {
+        let Links { left, right, .. } = *self.links(node);
+        let left = if left == NONE { 0 } else { self.height(left) };
+        let right = if right == NONE { 0 } else { self.height(right) };
+        let height = 1 + left.max(right);
+        let same = self.height(node) == height;
+        if !same {
+            self.set_height(node, height);
+        }
+        self.refresh(node) || !same
+    }
     /// As `refresh`, when all that has happened is that `new` was inserted below `node`: a chance to be faster.
     #[inline(always)]
     fn absorb(&mut self, node: u32, _new: u32) -> bool {

@@ -86,7 +86,7 @@ fn check_subtree(m: &Fake, node: u32, parent: u32, nodes: &mut Vec<SlotRef>) -> 
 fn check_order(m: &Fake, nodes: &[SlotRef]) {
     for pair in nodes.windows(2) {
         let (a, b) = (m.slot(pair[0]), m.slot(pair[1]));
-        assert!(Key::of(b).is_after(a), "order: {a:?} {b:?}");
+        assert!(Key::of(b).cmp_slot(a).is_lt(), "order: {a:?} {b:?}");
     }
 }
 

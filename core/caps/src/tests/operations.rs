@@ -253,6 +253,29 @@ fn kernel_objects_are_zeroed_when_made_and_when_they_end() {
     w.m.write_page(base);
     w.delete(slot(A)).unwrap();
     assert!(w.m.is_zero(base, size));
+    w.retype(slot(MEMORY), CapType::Frame, 0, 4 * PAGE_SIZE, 1, slot(A)).unwrap();
+    (0..4).for_each(|i| w.m.write_page(base + i * PAGE_SIZE));
+    w.delete(slot(A)).unwrap();
+    w.retype(slot(MEMORY), CapType::VNodeL3, 0, 0, 4, slot(A)).unwrap();
+    assert!(w.m.is_zero(base, 4 * PAGE_SIZE), "all of those that one call makes");
+}
+
+#[test]
+fn a_frame_with_copies_and_mappings_is_revoked_in_the_smallest_steps() {
+    let mut w = with_address_space();
+    w.map(slot(A + 3), slot(C), slot(B), frame_window(5, 2)).unwrap();
+    for i in 1..4 {
+        w.copy(slot(B), slot(B + i), Rights::ALL).unwrap();
+        w.map(slot(A + 3), slot(C + i), slot(B + i), frame_window(5 + 2 * u64::from(i), 2)).unwrap();
+    }
+    let mut calls = 1;
+    while w.db.revoke_within(&mut w.m, slot(MEMORY), cost::DELETE).unwrap() == Progress::More {
+        w.check();
+        calls += 1;
+    }
+    w.check();
+    assert!(calls > 10);
+    w.tear_down();
 }
 
 #[test]
@@ -521,6 +544,7 @@ fn the_last_vnode_is_detached_and_zeroed() {
     let mut w = with_address_space();
     w.map(slot(A + 3), slot(C), slot(B), frame_window(5, 2)).unwrap();
     w.m.touch(w.m.asids[0], page(RAM_PAGE), va(6));
+    w.m.write_page(page(RAM_PAGE + 3));
     w.delete(slot(A + 3)).unwrap();
     assert!(w.get(slot(C)).is_empty() && w.get(slot(A + 6)).is_empty());
     w.delete(slot(A)).unwrap();
