@@ -34,17 +34,33 @@ mod imp {
 
 #[cfg(not(target_os = "none"))]
 mod imp {
+    use std::mem::ManuallyDrop;
+    use std::thread::LocalKey;
+
+    /// A static of this thread's domain. As a static it is never dropped.
+    pub(crate) struct Local<T: 'static>(&'static LocalKey<ManuallyDrop<T>>);
+
+    impl<T> Local<T> {
+        pub(crate) const fn new(key: &'static LocalKey<ManuallyDrop<T>>) -> Local<T> {
+            Local(key)
+        }
+        pub(crate) fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+            self.0.with(|value| f(value))
+        }
+    }
+
     macro_rules! local {
         ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
-            std::thread_local! {
-                $(#[$doc])*
-                static $name: $type = const { $value };
-            }
+            $(#[$doc])*
+            static $name: $crate::local::Local<$type> = {
+                std::thread_local! {
+                    static KEY: std::mem::ManuallyDrop<$type> = const { std::mem::ManuallyDrop::new($value) };
+                }
+                $crate::local::Local::new(&KEY)
+            };
         };
     }
     pub(crate) use local;
 }
 
-#[cfg(target_os = "none")]
-pub(crate) use imp::Local;
-pub(crate) use imp::local;
+pub(crate) use imp::{Local, local};

@@ -97,6 +97,27 @@ pub fn discard(slot: CapAddr) {
     }
 }
 
+/// Keeps an index of the root CNode free of this allocator, for a CNode that the caller hangs there for a while (builders
+/// of domains do).
+///
+/// # Errors
+/// `OutOfMemory` when the root CNode is full.
+pub fn reserve_root_slot() -> Result<u64, RtError> {
+    loop {
+        let index = with(|slots| {
+            let index = slots.next_l1;
+            slots.next_l1 += u64::from(index < slots.root_slots);
+            (index < slots.root_slots).then_some(index)
+        });
+        let index = index.ok_or(RtError::OutOfMemory)?;
+        // The address leads nowhere exactly if no CNode hangs there.
+        let probe = Cap::<Any>::new(CapAddr::new(index, 1)).identify();
+        if probe.is_err_and(|error| error.kind == ErrorKind::NoCNode) {
+            return Ok(index);
+        }
+    }
+}
+
 /// How many slots are free without making a CNode.
 pub fn available() -> usize {
     with(|slots| slots.free)

@@ -70,8 +70,9 @@ pub(crate) fn stack_size() -> u64 {
 /// `count` strings from `offset` on, each ended by a NUL. What is cut off, or no UTF-8, is left out.
 fn strings(bytes: &'static [u8], offset: u32, count: u32) -> impl Iterator<Item = &'static str> {
     let tail = bytes.get(offset as usize..).unwrap_or(&[]);
-    let whole = tail.iter().rposition(|&byte| byte == 0).map_or(&[][..], |end| &tail[..end]);
-    whole.split(|&byte| byte == 0).take(count as usize).filter_map(|text| core::str::from_utf8(text).ok())
+    let whole = tail.iter().rposition(|&byte| byte == 0).map(|end| &tail[..end]);
+    let parts = whole.into_iter().flat_map(|whole| whole.split(|&byte| byte == 0));
+    parts.take(count as usize).filter_map(|text| core::str::from_utf8(text).ok())
 }
 
 /// The arguments, the program's name first.

@@ -16,6 +16,7 @@ pub(crate) type Scene = Box<dyn FnOnce(&mut Packet) -> Wake>;
 
 std::thread_local! {
     static SCRIPT: RefCell<VecDeque<Scene>> = const { RefCell::new(VecDeque::new()) };
+    static IDLE: RefCell<Option<Box<dyn FnMut() -> bool>>> = const { RefCell::new(None) };
     static CLOCK: Cell<u64> = const { Cell::new(0) };
     static WAITS: Cell<usize> = const { Cell::new(0) };
 }
@@ -23,6 +24,11 @@ std::thread_local! {
 /// Appends to the script: each wait that finds nothing ready plays one scene.
 pub(crate) fn script(scene: impl FnOnce(&mut Packet) -> Wake + 'static) {
     SCRIPT.with_borrow_mut(|script| script.push_back(Box::new(scene)));
+}
+
+/// What the world does in a wait without a scene: whether it did something. If not, time goes on to the deadline.
+pub(crate) fn world(f: impl FnMut() -> bool + 'static) {
+    IDLE.set(Some(Box::new(f)));
 }
 
 /// Waits so far.
@@ -38,6 +44,9 @@ pub(crate) fn wait(frame: Frame, deadline: u64, buffer: &mut Packet) -> Wake {
     }
     if let Some(scene) = SCRIPT.with_borrow_mut(VecDeque::pop_front) {
         return scene(buffer);
+    }
+    if IDLE.with_borrow_mut(|world| world.as_mut().is_some_and(|world| world())) {
+        return Wake::Run;
     }
     assert!(deadline != u64::MAX, "the domain sleeps for ever");
     CLOCK.set(CLOCK.get().max(deadline));

@@ -1,0 +1,132 @@
+//! Slots, memory and page tables.
+
+use std::collections::HashSet;
+use std::vec::Vec;
+
+use abi::cap::{L2_CNODE_SIZE, SLOT_SIZE};
+use abi::layout::{FIRST_FREE_CNODE, MAP_BASE};
+use abi::{PAGE_SIZE, Rights};
+use sys::CapType;
+
+use super::{RAM_BASE, domain};
+use crate::{RtError, memory, slots, vspace};
+
+const MIB: u64 = 1 << 20;
+const DATA: Rights = Rights::READ.or(Rights::WRITE);
+
+#[test]
+fn a_slot_is_given_once_and_never_is_slot_0() {
+    domain(MIB);
+    let given: Vec<_> = (0..1000).map(|_| slots::allocate().unwrap()).collect();
+    assert_eq!(given.iter().collect::<HashSet<_>>().len(), 1000);
+    assert!(given.iter().all(|slot| slot.slot() != 0 && slot.l1() >= FIRST_FREE_CNODE));
+}
+
+#[test]
+fn slots_that_come_back_are_given_again() {
+    domain(MIB);
+    let given: Vec<_> = (0..100).map(|_| slots::allocate().unwrap()).collect();
+    let before = slots::available();
+    given.iter().for_each(|&slot| slots::release(slot));
+    given.iter().for_each(|&slot| slots::release(slot));
+    assert_eq!(slots::available(), before + 100, "a slot given back twice counts once");
+}
+
+#[test]
+fn cnodes_of_the_builder_are_stepped_over() {
+    domain(MIB);
+    sys::fake::with(|fake| fake.cnodes.insert(FIRST_FREE_CNODE, 0));
+    assert_eq!(slots::allocate().unwrap().l1(), FIRST_FREE_CNODE + 1);
+}
+
+#[test]
+fn a_reserved_root_slot_stays_free() {
+    domain(MIB);
+    let reserved = slots::reserve_root_slot().unwrap();
+    let given: Vec<_> = (0..600).map(|_| slots::allocate().unwrap()).collect();
+    assert!(given.iter().all(|slot| slot.l1() != reserved));
+}
+
+#[test]
+fn the_root_cnode_grows_when_it_is_full() {
+    domain(8 * MIB);
+    let roots = sys::fake::with(|fake| fake.root_slots);
+    let wanted = (roots + 10) * 255;
+    for _ in 0..wanted {
+        slots::allocate().unwrap();
+    }
+    assert_eq!(sys::fake::with(|fake| fake.root_slots), 2 * roots);
+    assert_eq!(sys::fake::with(|fake| fake.slots[&abi::layout::ROOT_CNODE.0].size), 2 * roots * SLOT_SIZE);
+}
+
+#[test]
+fn without_memory_the_reserve_of_slots_is_used_up_and_then_refused() {
+    domain(L2_CNODE_SIZE);
+    for _ in 0..255 {
+        slots::allocate().unwrap();
+    }
+    assert_eq!(slots::allocate(), Err(RtError::OutOfMemory));
+}
+
+#[test]
+fn carved_parts_are_disjoint_and_aligned() {
+    domain(MIB);
+    let mut end = 0;
+    for (bytes, align) in [(4096, 4096), (16384, 16384), (4096, 4096), (65536, 65536)] {
+        let (_, offset) = memory::carve(bytes, align).unwrap();
+        assert!(offset >= end);
+        assert_eq!((RAM_BASE + offset) % align, 0);
+        end = offset + bytes;
+    }
+    assert_eq!(memory::carve(2 * MIB, 4096), Err(RtError::OutOfMemory));
+}
+
+#[test]
+fn page_tables_are_made_once_for_their_range() {
+    domain(4 * MIB);
+    let frame = memory::frame(3 * PAGE_SIZE).unwrap();
+    let one = vspace::map(frame.cap(), 0, 3 * PAGE_SIZE, DATA).unwrap();
+    let two = vspace::map(frame.cap(), PAGE_SIZE, PAGE_SIZE, Rights::READ).unwrap();
+    assert_eq!((one.address(), two.address()), (MAP_BASE, MAP_BASE + 3 * PAGE_SIZE));
+    let tables = |kind| sys::fake::with(|fake| fake.count(kind));
+    assert_eq!((tables(CapType::VNodeL2), tables(CapType::VNodeL3)), (1, 1));
+}
+
+#[test]
+fn a_mapping_over_a_table_boundary_gets_a_window_in_each_table() {
+    domain(8 * MIB);
+    let frame = memory::frame(2 * MIB + 2 * PAGE_SIZE).unwrap();
+    let windows = || {
+        sys::fake::with(|fake| {
+            let mappings = fake.slots.values().filter(|c| c.kind == CapType::Mapping);
+            mappings.map(|c| (c.base, c.size)).collect::<Vec<_>>()
+        })
+    };
+    let mapped = vspace::map(frame.cap(), 0, 2 * MIB + 2 * PAGE_SIZE, DATA).unwrap();
+    // One window each for the level 2 and the two level 3 tables, then 512 and 2 pages.
+    assert_eq!(windows().iter().filter(|&&window| window == (0, 512)).count(), 1);
+    assert_eq!(windows().iter().filter(|&&window| window == (0, 2)).count(), 1);
+    let before = windows().len();
+    drop(mapped);
+    assert_eq!(windows().len(), before - 2, "tables stay, windows go");
+}
+
+#[test]
+fn addresses_that_were_unmapped_are_used_again() {
+    domain(MIB);
+    let frame = memory::frame(PAGE_SIZE).unwrap();
+    let first = vspace::map(frame.cap(), 0, PAGE_SIZE, DATA).unwrap().address();
+    let again = vspace::map(frame.cap(), 0, PAGE_SIZE, DATA).unwrap().address();
+    assert_eq!(first, again);
+}
+
+#[test]
+fn a_failed_mapping_leaves_nothing_behind() {
+    domain(MIB);
+    let frame = memory::frame(PAGE_SIZE).unwrap();
+    let first = vspace::map(frame.cap(), 0, PAGE_SIZE, DATA).unwrap().address();
+    let free = slots::available();
+    assert!(vspace::map(sys::Cap::<sys::Frame>::new(abi::CapAddr::new(1, 99)), 0, PAGE_SIZE, DATA).is_err());
+    assert_eq!(slots::available(), free);
+    assert_eq!(vspace::map(frame.cap(), 0, PAGE_SIZE, DATA).unwrap().address(), first);
+}
