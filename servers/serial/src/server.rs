@@ -109,6 +109,10 @@ impl Line {
         self.receive();
     }
 
+    fn line_timer_expired(&mut self) {
+        self.desk.line_timer_expired();
+    }
+
     /// Takes what was typed, as far as there is room for it.
     fn receive(&mut self) {
         let mut buffer = [0; CHUNK];
@@ -173,13 +177,17 @@ impl Terminal {
         let mut line = self.0.borrow_mut();
         let result = event(&mut line);
         if line.settle() {
-            let terminal = self.clone();
-            rt::spawn(async move {
-                rt::time::sleep(Duration::from_millis(LINE_PATIENCE_MS.into())).await;
-                terminal.with(|line| line.desk.line_timer_expired());
-            });
+            self.start_line_timer();
         }
         result
+    }
+
+    fn start_line_timer(&self) {
+        let terminal = self.clone();
+        rt::spawn(async move {
+            rt::time::sleep(Duration::from_millis(LINE_PATIENCE_MS.into())).await;
+            terminal.with(Line::line_timer_expired);
+        });
     }
 }
 
