@@ -13,7 +13,7 @@ use core::time::Duration;
 use barreldish::{LmpPort, block_on, time};
 use interfaces::{
     ConsoleError, ConsoleMode, CoreMemory, ExitStatus, LogPart, Pid, ProcessInfo, SPAWN, SYSTEM, SpawnClient,
-    SpawnError, SystemClient, SystemInfo,
+    SpawnError, SystemClient, SystemError, SystemInfo,
 };
 use rt::console::Session;
 
@@ -33,17 +33,12 @@ pub struct Domain {
 }
 
 impl Domain {
-    fn spawn(&mut self) -> Result<Rc<Spawn>, Failure> {
-        connected(&mut self.spawn, SPAWN)
+    fn ask_spawn<R>(&mut self, call: impl FnOnce(&Spawn) -> Result<R, SpawnError>) -> Result<R, Failure> {
+        ask(&mut self.spawn, SPAWN, call)
     }
 
-    /// Asks the system service. After a failure the next question goes over a new channel.
-    fn ask_system<R, E: Display>(&mut self, ask: impl FnOnce(&System) -> Result<R, E>) -> Result<R, Failure> {
-        let answer = ask(&*connected(&mut self.system, SYSTEM)?);
-        answer.map_err(|error| {
-            self.system = None;
-            error.to_string()
-        })
+    fn ask_system<R>(&mut self, call: impl FnOnce(&System) -> Result<R, SystemError>) -> Result<R, Failure> {
+        ask(&mut self.system, SYSTEM, call)
     }
 
     /// Keys come as they are typed from now on.
@@ -63,6 +58,19 @@ fn connected<C: ipc::Stub<LmpPort>>(place: &mut Option<Rc<C>>, name: &str) -> Re
     }
     let client = barreldish::connect(name).map_err(|error| format!("no service `{name}`: {error}"))?;
     Ok(place.insert(Rc::new(client)).clone())
+}
+
+/// Asks a service. After a failure the next question goes over a new channel.
+fn ask<C: ipc::Stub<LmpPort>, R, E: Display>(
+    place: &mut Option<Rc<C>>,
+    name: &str,
+    call: impl FnOnce(&C) -> Result<R, E>,
+) -> Result<R, Failure> {
+    let answer = call(&*connected(place, name)?);
+    answer.map_err(|error| {
+        *place = None;
+        error.to_string()
+    })
 }
 
 fn console_failure(error: ConsoleError) -> Failure {
@@ -85,7 +93,7 @@ impl World for Domain {
 
     fn run(&mut self, program: &str, arguments: &[String], environment: &[String]) -> Result<End, RunError> {
         barreldish::flush();
-        let spawn = self.spawn().map_err(RunError::Failed)?;
+        let spawn = connected(&mut self.spawn, SPAWN).map_err(RunError::Failed)?;
         let console = session().ok();
         if let Some(console) = &console {
             // In raw mode Ctrl-C would be kept for the next line. If the console is gone, the program runs without.
@@ -99,12 +107,13 @@ impl World for Domain {
         end.map_err(run_error)
     }
 
+    fn programs(&mut self) -> Vec<String> {
+        let names = self.ask_spawn(Spawn::programs);
+        names.unwrap_or_default()
+    }
+
     fn processes(&mut self) -> Result<Vec<ProcessInfo>, Failure> {
-        let answer = self.spawn()?.list();
-        answer.map_err(|error| {
-            self.spawn = None;
-            error.to_string()
-        })
+        self.ask_spawn(Spawn::list)
     }
 
     fn memory(&mut self) -> Result<Vec<CoreMemory>, Failure> {

@@ -3,12 +3,13 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use shell::edit::{Complete, Editor, Event, LINE_MAX, Query};
 
 use crate::commands::COMMANDS;
 use crate::interpreter::{INTERRUPTED_STATUS, Shell};
-use crate::world::Failure;
+use crate::world::{Failure, World};
 
 /// What stands before a line. Programs that drive the shell wait for it.
 const PROMPT: &str = "bd:/$ ";
@@ -33,15 +34,16 @@ pub fn interact(shell: &mut Shell) -> i32 {
     }
 }
 
-/// Words that complete the first word of a command.
-struct Words;
+/// Words that complete the first word of a command: commands and programs.
+struct Words<'a>(RefCell<&'a mut dyn World>);
 
-impl Complete for Words {
+impl Complete for Words<'_> {
     fn candidates(&self, query: &Query) -> Vec<String> {
         if !query.is_command {
             return Vec::new();
         }
-        COMMANDS.names(&query.word).map(String::from).collect()
+        let commands = COMMANDS.names(&query.word).map(String::from);
+        commands.chain(self.0.borrow_mut().programs()).collect()
     }
 }
 
@@ -50,7 +52,7 @@ fn read_line(shell: &mut Shell, editor: &mut Editor, typed: &mut Vec<u8>) -> Res
     let mut out = Vec::new();
     editor.start(PROMPT, &mut out);
     loop {
-        let fed = editor.feed(typed, &Words, &mut out);
+        let fed = editor.feed(typed, &Words(RefCell::new(&mut *shell.world)), &mut out);
         typed.drain(..fed.consumed);
         // The editor prints whole characters.
         shell.world.print(&String::from_utf8_lossy(&out));

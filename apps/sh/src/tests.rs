@@ -52,6 +52,9 @@ impl World for Fake {
         }
         end
     }
+    fn programs(&mut self) -> Vec<String> {
+        vec!["eclipse".into(), "good".into(), "bad program".into()]
+    }
     fn processes(&mut self) -> Result<Vec<ProcessInfo>, Failure> {
         Err("no service `spawn`".into())
     }
@@ -273,9 +276,15 @@ fn a_line_that_is_too_long_is_refused_and_the_next_one_runs() {
 }
 
 #[test]
-fn commands_are_completed() {
-    let (printed, _) = talk(&[b"ech\tx\r"], &[]);
-    assert!(printed.contains("\nx\n"), "{printed}");
+fn commands_and_programs_are_completed_where_a_command_stands() {
+    let (mut shell, story) = shell_with(&[]);
+    story.borrow_mut().typed = [&b"ech\tx; g\tgoo\r"[..], b"bad\t\x03", b"ec\t\t"].map(<[u8]>::to_vec).into();
+    interact(&mut shell);
+    let story = story.borrow();
+    assert!(story.printed.contains("\nx\n"), "{}", story.printed);
+    assert_eq!(story.ran, [("good".into(), vec!["goo".into()])]);
+    assert!(story.printed.contains("bad\\ program"), "{}", story.printed);
+    assert!(story.printed.contains("\necho     eclipse\n"), "{}", story.printed);
 }
 
 #[test]

@@ -49,6 +49,9 @@ pub trait World {
     /// [`RunError`]; nothing has run then.
     fn run(&mut self, program: &str, arguments: &[String], environment: &[String]) -> Result<End, RunError>;
 
+    /// The names of programs that can be run; none if nobody can tell.
+    fn programs(&mut self) -> Vec<String>;
+
     /// All processes at the moment, by number.
     ///
     /// # Errors

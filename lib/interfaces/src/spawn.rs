@@ -135,6 +135,9 @@ pub trait Spawn {
     /// Whether there is a program of this path or name.
     async fn exists(&self, program: &str) -> Result<bool, SpawnError>;
 
+    /// The names of the boot modules, sorted: what can be started without a path.
+    fn programs(&self) -> Result<Vec<String>, SpawnError>;
+
     /// Ends a process. Answered when it runs no more.
     async fn kill(&self, pid: Pid) -> Result<(), SpawnError>;
 }

@@ -17,6 +17,6 @@ mod program;
 mod server;
 mod table;
 
-pub use program::{Program, Refusal, exists, prepare};
+pub use program::{Program, Refusal, exists, names, prepare};
 pub use server::{StartError, serve};
 pub use table::{MAX_PROCESSES, MAX_REMEMBERED, Process, Table};

@@ -66,6 +66,19 @@ pub fn exists(modules: &[u8], name: &str) -> Result<bool, Refusal> {
     Archive::new(modules).find(name).map(|entry| entry.is_some()).map_err(Refusal::Archive)
 }
 
+/// The names of all boot modules, sorted.
+///
+/// # Errors
+/// [`Refusal::Archive`].
+pub fn names(modules: &[u8]) -> Result<Vec<String>, Refusal> {
+    let entries = Archive::new(modules).entries();
+    let mut names = entries.map(|entry| entry.map(|it| it.name.into())).collect::<Result<Vec<String>, _>>();
+    if let Ok(names) = &mut names {
+        names.sort_unstable();
+    }
+    names.map_err(Refusal::Archive)
+}
+
 /// Finds and checks a program. `arguments` do not include its name.
 ///
 /// # Errors
@@ -97,6 +110,7 @@ mod tests {
         let modules = modules();
         assert_eq!(exists(&modules, "hello"), Ok(true));
         assert_eq!(exists(&modules, "hell"), Ok(false));
+        assert_eq!(names(&modules), Ok(alloc::vec!["empty".into(), "hello".into()]));
         assert_eq!(prepare(&modules, "nobody", &[], &[]).err(), Some(Refusal::NotFound));
     }
 
@@ -116,6 +130,7 @@ mod tests {
         let mut modules = modules();
         modules[0] = b'x';
         assert!(matches!(exists(&modules, "hello"), Err(Refusal::Archive(_))));
+        assert!(matches!(names(&modules), Err(Refusal::Archive(_))));
         assert!(matches!(prepare(&modules, "hello", &[], &[]), Err(Refusal::Archive(_))));
     }
 }

@@ -20,7 +20,7 @@ use rt::{LmpPort, Notify, RtError};
 use sys::{Cap, Dispatcher, DispatcherInfo, Frame};
 
 use crate::birth::{Birth, Held};
-use crate::program::{exists, prepare};
+use crate::program::{exists, names, prepare};
 use crate::table::Table;
 
 /// Why the service cannot start.
@@ -234,6 +234,10 @@ impl Spawn for Spawner {
 
     async fn exists(&self, _: &Caller, program: String) -> Result<bool, SpawnError> {
         Ok(exists(self.0.modules, &program)?)
+    }
+
+    fn programs(&self, _: &Caller) -> Result<Vec<String>, SpawnError> {
+        Ok(names(self.0.modules)?)
     }
 
     async fn kill(&self, _: &Caller, pid: Pid) -> Result<(), SpawnError> {
