@@ -103,9 +103,14 @@ pub(crate) fn allocate(layout: Layout) -> Option<NonNull<u8>> {
     if let Some(block) = take(layout) {
         return Some(block);
     }
-    // Twice the alignment and a page cover what the blocks' own books take.
-    let need = (layout.size() as u64).checked_add(2 * layout.align() as u64 + PAGE_SIZE)?;
-    if grow(need) { take(layout) } else { None }
+    if grow(room_for(layout)?) { take(layout) } else { None }
+}
+
+/// Bytes of a fresh block in which an allocation is found for sure: the fit looks only at classes of blocks that are
+/// large enough throughout (16 classes between two powers of two), and the blocks' own books take a little.
+fn room_for(layout: Layout) -> Option<u64> {
+    let size = layout.size() as u64;
+    size.checked_add(size / 8)?.checked_add(2 * layout.align() as u64 + PAGE_SIZE)
 }
 
 /// Grows by at least `need` bytes: a whole step if that can be had, just enough otherwise.
@@ -194,3 +199,23 @@ mod global {
 }
 #[cfg(target_os = "none")]
 pub(crate) use global::start;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_block_has_room_for_any_size() {
+        let sizes = (12..22).flat_map(|shift| [1 << shift, (1 << shift) + 1, (5 << shift) / 3, (2 << shift) - 1]);
+        for size in sizes {
+            for align in [1, 64, 4096] {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                let bytes = room_for(layout).unwrap().next_multiple_of(PAGE_SIZE) as usize;
+                let memory = alloc::vec![MaybeUninit::uninit(); bytes].leak();
+                let mut blocks = Blocks::new();
+                blocks.insert_free_block(memory);
+                assert!(blocks.allocate(layout).is_some(), "{size} bytes aligned to {align} in {bytes}");
+            }
+        }
+    }
+}

@@ -26,11 +26,6 @@ local! {
     static REPORTING: Cell<bool> = Cell::new(false);
 }
 
-/// Whether the domain is saying its last words.
-pub(crate) fn reporting() -> bool {
-    REPORTING.with(Cell::get)
-}
-
 /// Text in a buffer of its own; what does not fit is cut off.
 struct Text {
     bytes: [u8; 2048],
