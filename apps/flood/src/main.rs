@@ -84,8 +84,8 @@ fn write(sequence: u32) -> Packet {
     let mut bytes = [0; 16];
     bytes[..4].copy_from_slice(&(TEXT.len() as u32).to_le_bytes());
     bytes[4..4 + TEXT.len()].copy_from_slice(TEXT);
-    let mut packet = Packet::default();
-    packet.header = Header::new(KIND_CALL, WRITE, 4 + TEXT.len() as u8, FLAG_BYTES, sequence).0;
+    let header = Header::new(KIND_CALL, WRITE, 4 + TEXT.len() as u8, FLAG_BYTES, sequence);
+    let mut packet = Packet { header: header.0, ..Packet::default() };
     for (word, chunk) in packet.words.iter_mut().zip(bytes.as_chunks::<8>().0) {
         *word = u64::from_le_bytes(*chunk);
     }
