@@ -85,6 +85,8 @@ pub(crate) struct Needs<'a> {
     pub(crate) domain: u64,
     /// Numbers, see [`domain::servers`].
     pub(crate) extra: [u64; 8],
+    /// Index of a further number: the KiB that it takes itself.
+    pub(crate) extra_own_kib: Option<usize>,
     /// Capabilities: what, where to, with which rights.
     pub(crate) capabilities: &'a [(Cap<Any>, CapAddr, Rights)],
 }
@@ -140,11 +142,15 @@ pub(crate) fn start(
             (Cap::new(ram.address()), true)
         }
     };
+    let mut extra = needs.extra;
+    if let Some(index) = needs.extra_own_kib {
+        extra[index] = plan.bytes() / 1024;
+    }
     let spec = Spec {
         image: &image,
         start: &start,
         domain: needs.domain,
-        extra: needs.extra,
+        extra,
         ended: Some(ended.capability()),
         ram_is_zero,
     };

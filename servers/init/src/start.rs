@@ -139,7 +139,7 @@ fn start_memory(boot: &Boot, modules: &[u8], bootstrap: &Bootstrap) -> Result<Pa
     let mut extra = [0; 8];
     extra[mem::EXTRA_ROOTS] = roots.len() as u64;
     extra[mem::EXTRA_CORE] = boot.info().core.into();
-    let needs = Needs { name: "mem", domain: MEM_DOMAIN, extra, capabilities: &roots };
+    let needs = Needs { name: "mem", domain: MEM_DOMAIN, extra, extra_own_kib: None, capabilities: &roots };
     starting(needs.name);
     let part =
         start(modules, &needs, Source::Own, Naming::Bootstrap(bootstrap)).map_err(named(needs.name))?;
@@ -154,7 +154,8 @@ fn start_names(
     bootstrap: &Bootstrap,
     memory: &MemoryClient<LmpPort>,
 ) -> Result<Part, InitError> {
-    let needs = Needs { name: "names", domain: NAMES_DOMAIN, extra: [0; 8], capabilities: &[] };
+    let needs =
+        Needs { name: "names", domain: NAMES_DOMAIN, extra: [0; 8], extra_own_kib: None, capabilities: &[] };
     starting(needs.name);
     start(modules, &needs, Source::Server(memory), Naming::Bootstrap(bootstrap)).map_err(named(needs.name))
 }
@@ -184,7 +185,13 @@ impl Stage<'_> {
             (registers.cast(), serial::REGISTERS, Rights::ALL),
             (interrupt.cast(), serial::INTERRUPT, Rights::ALL),
         ];
-        let needs = Needs { name: "serial", domain: SERIAL_DOMAIN, extra, capabilities: &capabilities };
+        let needs = Needs {
+            name: "serial",
+            domain: SERIAL_DOMAIN,
+            extra,
+            extra_own_kib: None,
+            capabilities: &capabilities,
+        };
         let part = self.start(&needs)?;
         release_console().map_err(|error| InitError::Service(CONSOLE, error.into()))?;
         Ok(part)
@@ -202,11 +209,23 @@ impl Stage<'_> {
         for (index, dispatcher) in dispatchers.enumerate() {
             capabilities.push((dispatcher, spawn::dispatcher(index as u64), Rights::READ));
         }
+        extra[spawn::EXTRA_KIB] = own_kib();
         for (index, part) in parts.iter().enumerate() {
             extra[spawn::EXTRA_KIB + 1 + index] = part.bytes / 1024;
         }
-        self.start(&Needs { name: "spawn", domain: SPAWN_DOMAIN, extra, capabilities: &capabilities })
+        self.start(&Needs {
+            name: "spawn",
+            domain: SPAWN_DOMAIN,
+            extra,
+            extra_own_kib: Some(spawn::EXTRA_KIB + spawn::PARTS.len() - 1),
+            capabilities: &capabilities,
+        })
     }
+}
+
+/// What the kernel gave this domain to live on, in KiB; the memory server is made of it too.
+fn own_kib() -> u64 {
+    rt::start::info().map_or(0, |info| info.early_ram / 1024)
 }
 
 fn facts(boot: &Boot) -> SystemInfo {

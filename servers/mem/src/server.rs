@@ -24,6 +24,8 @@ const OWN: u64 = 0;
 const LOW_WATER: u64 = 256 * 1024;
 /// Bytes that it takes then.
 const OWN_CHUNK: u64 = 1 << 20;
+/// Units that are taken back before others are served.
+const UNITS_AT_ONCE: usize = 16;
 /// Steps of zeroing (64 KiB each) before others are served.
 const ZERO_STEPS: usize = 8;
 
@@ -170,7 +172,13 @@ async fn give_way() {
 impl Store {
     async fn make(&self, bytes: u64, align: u64, domain: u64) -> Result<CapAddr, MemoryError> {
         self.provide_own();
-        let grant = self.books.borrow_mut().grant(bytes, align, domain)?;
+        let mut granted = self.grant(bytes, align, domain);
+        if granted == Err(MemoryError::OutOfMemory) {
+            // What has just come back may be what is missing.
+            self.take_back().await;
+            granted = self.grant(bytes, align, domain);
+        }
+        let grant = granted?;
         let making = Making::begin(self, &grant).map_err(exhausted)?;
         let mut steps = 0;
         while !making.zero_step().map_err(exhausted)? {
@@ -182,21 +190,32 @@ impl Store {
         making.finish(grant.size).map_err(exhausted)
     }
 
+    fn grant(&self, bytes: u64, align: u64, domain: u64) -> Result<Grant, MemoryError> {
+        self.books.borrow_mut().grant(bytes, align, domain)
+    }
+
     /// Takes back the memory of all units that have no capabilities left.
     async fn take_back(&self) {
+        while self.take_some_back() {
+            give_way().await;
+        }
+    }
+
+    /// Takes back the memory of some units; whether there may be more.
+    fn take_some_back(&self) -> bool {
         let roots: Vec<CapAddr> = self.books.borrow().roots().collect();
+        let mut count = 0;
         for root in roots {
-            let root = Cap::<Ram>::new(root);
-            let mut count = 0;
             // The only error is that there is none (any more).
-            while let Ok((base, _)) = root.pull_unit() {
+            while let Ok((base, _)) = Cap::<Ram>::new(root).pull_unit() {
                 self.forget(base);
                 count += 1;
-                if count % ZERO_STEPS == 0 {
-                    give_way().await;
+                if count == UNITS_AT_ONCE {
+                    return true;
                 }
             }
         }
+        false
     }
 
     fn forget(&self, base: u64) {
@@ -235,6 +254,8 @@ impl Memory for Store {
     }
 
     fn status(&self, _: &Caller) -> Result<Vec<CoreMemory>, MemoryError> {
+        // Whoever ended a domain before the question sees its memory free.
+        let _ = self.take_some_back();
         let now = self.books.borrow().status();
         Ok(vec![CoreMemory {
             core: self.core,
