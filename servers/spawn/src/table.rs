@@ -28,19 +28,18 @@ pub struct Table<C, W> {
     next: Pid,
     living: BTreeMap<Pid, Process<C>>,
     waiting: BTreeMap<Pid, Vec<W>>,
-    ends: BTreeMap<Pid, ExitStatus>,
-    end_order: VecDeque<Pid>,
+    /// The oldest first. Made as large as it ever is: programs that come and go must not make the service grow.
+    ends: VecDeque<(Pid, ExitStatus)>,
 }
 
 impl<C, W> Table<C, W> {
     /// No processes; the first will have number `first`.
-    pub const fn new(first: Pid) -> Table<C, W> {
+    pub fn new(first: Pid) -> Table<C, W> {
         Table {
             next: first,
             living: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            ends: BTreeMap::new(),
-            end_order: VecDeque::new(),
+            ends: VecDeque::with_capacity(MAX_REMEMBERED),
         }
     }
 
@@ -88,13 +87,10 @@ impl<C, W> Table<C, W> {
     pub fn ended(&mut self, pid: Pid, status: ExitStatus) -> (Option<Process<C>>, Vec<W>) {
         let process = self.living.remove(&pid);
         if process.is_some() {
-            if self.end_order.len() == MAX_REMEMBERED
-                && let Some(oldest) = self.end_order.pop_front()
-            {
-                self.ends.remove(&oldest);
+            if self.ends.len() == MAX_REMEMBERED {
+                self.ends.pop_front();
             }
-            self.end_order.push_back(pid);
-            self.ends.insert(pid, status);
+            self.ends.push_back((pid, status));
         }
         (process, self.waiting.remove(&pid).unwrap_or_default())
     }
@@ -105,7 +101,9 @@ impl<C, W> Table<C, W> {
             self.waiting.entry(pid).or_default().push(request);
             return Ok(());
         }
-        Err((request, self.ends.get(&pid).copied().ok_or(SpawnError::NoProcess)))
+        // The end that is asked for is mostly a late one.
+        let end = self.ends.iter().rev().find(|(ended, _)| *ended == pid);
+        Err((request, end.map(|&(_, status)| status).ok_or(SpawnError::NoProcess)))
     }
 
     /// Forgets requests that nobody waits for any more.
