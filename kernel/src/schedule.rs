@@ -215,9 +215,26 @@ pub fn next(core: &mut Core) -> Next {
 fn start_slice(m: &mut Machine, d: DispatcherRef) {
     let now = m.hardware.now();
     m.accounted_until = now;
-    let wanted = m.dispatcher(d).slice;
-    let slice = if wanted != 0 { wanted } else { m.hardware.ticks_per_ms() * SLICE_MS };
-    m.slice_end = now.saturating_add(slice);
+    m.slice_end = now + slice(m, d);
+}
+
+/// Ticks of a slice: what the runtime asked for, but others never wait longer than [`SLICE_MS`] for it.
+fn slice(m: &Machine, d: DispatcherRef) -> u64 {
+    let longest = m.hardware.ticks_per_ms() * SLICE_MS;
+    match m.dispatcher(d).slice {
+        0 => longest,
+        wanted => wanted.min(longest),
+    }
+}
+
+/// The runtime of `d` wants an upcall after slices of `ticks`; 0: not for its own sake.
+pub fn request_slice(m: &mut Machine, d: DispatcherRef, ticks: u64) {
+    m.dispatcher_mut(d).slice = ticks;
+    if m.current == Some(d) {
+        let end = m.hardware.now() + slice(m, d);
+        // While others wait, asking again and again does not make a turn longer.
+        m.slice_end = if m.run_queue.is_empty() { end } else { end.min(m.slice_end) };
+    }
 }
 
 /// Adds the time since the last look to the current dispatcher's account.

@@ -7,6 +7,7 @@ use abi::layout::{EARLY_RAM, KERNEL, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER, SE
 use abi::{CapType, ErrorKind, Syscall};
 use kernel::arch::{boot, tiny_program};
 use kernel::cpu::Core;
+use kernel::dispatcher::DispatcherRef;
 use kernel::schedule::{self, Next};
 use kernel::syscall::{self, Reply};
 use proptest::prelude::*;
@@ -159,6 +160,27 @@ fn a_root_cnode_grows_and_every_capability_keeps_its_address() {
 }
 
 #[test]
+fn a_dispatcher_that_wants_no_slice_or_a_long_one_still_makes_room_for_others() {
+    for ticks in [0, u64::MAX] {
+        let mut core = core();
+        let ready = second_dispatcher(&mut core);
+        call(&mut core, Syscall::SliceRequest, &[SELF_DISPATCHER.0, ticks]).expect("a slice");
+        call(&mut core, Syscall::Yield, &[]).expect("the other runs");
+        assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
+        call(&mut core, Syscall::Yield, &[]).expect("and this one again");
+        assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
+        for _ in 0..schedule::SLICE_MS {
+            call(&mut core, Syscall::SliceRequest, &[SELF_DISPATCHER.0, ticks]).expect("a slice");
+            core.machine.hardware.ticks += core.machine.hardware.ticks_per_ms();
+        }
+        assert!(core.machine.hardware.timer.is_some_and(|at| at <= core.machine.hardware.ticks), "no timer");
+        kernel::trap::interrupt(&mut core);
+        let _ = schedule::next(&mut core);
+        assert_eq!(core.machine.current, Some(ready), "after {ticks} ticks");
+    }
+}
+
+#[test]
 fn overlapping_unaligned_and_overflowing_retypes_are_refused() {
     let mut core = core();
     let frame = CapType::Frame;
@@ -178,6 +200,18 @@ fn overlapping_unaligned_and_overflowing_retypes_are_refused() {
             "{offset:#x} + {size:#x}"
         );
     }
+}
+
+/// A dispatcher with the CSpace and address space of `init`, ready to run.
+fn second_dispatcher(core: &mut Core) -> DispatcherRef {
+    retype(core, EARLY_RAM, CapType::Dispatcher, 0, 8192, free(120)).expect("a dispatcher");
+    retype(core, EARLY_RAM, CapType::Frame, 8192, 8192, free(121)).expect("its frame");
+    let (address, vector) = (abi::layout::MAP_BASE, abi::layout::USER_LOWEST);
+    let held = [free(120), ROOT_CNODE.0, ROOT_VNODE.0, free(121), address, vector];
+    call(core, Syscall::DispatcherConfigure, &held).expect("configured");
+    call(core, Syscall::DispatcherStart, &[free(120)]).expect("started");
+    call(core, Syscall::CapIdentify, &[free(120)]).expect("its address");
+    DispatcherRef::at(core.results[2]).expect("not at 0")
 }
 
 fn word() -> impl Strategy<Value = u64> {

@@ -112,11 +112,7 @@ pub(super) fn info(core: &mut Core, a: Args) -> Result<Reply, Error> {
 
 pub(super) fn slice(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let d = dispatcher(core, &a, 0)?;
-    core.machine.dispatcher_mut(d).slice = a[1];
-    if core.machine.current == Some(d) {
-        core.machine.slice_end =
-            if a[1] == 0 { u64::MAX } else { core.machine.hardware.now().saturating_add(a[1]) };
-        schedule::program_timer(&mut core.machine, core.db.has_zombies());
-    }
+    schedule::request_slice(&mut core.machine, d, a[1]);
+    schedule::program_timer(&mut core.machine, core.db.has_zombies());
     Ok(DONE)
 }
