@@ -131,6 +131,12 @@ impl Db {
         Ok(())
     }
 
+    /// Marks a capability in a slot of a dispatcher as one that it cannot run without: [`Machine::held_ends`] tells when it goes.
+    pub fn mark_held<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
+        let s = m.slot_mut(slot);
+        s.flags = s.flags.or(Flags::HELD);
+    }
+
     /// Whether [`Db::resize_cspace`] can begin. Errors as there.
     pub fn check_resize<M: Machine>(&self, m: &M, old: SlotRef, new: SlotRef) -> Result<(), ErrorKind> {
         let (from, to) = (writable_root(m, old)?, writable_root(m, new)?);
@@ -141,7 +147,7 @@ impl Db {
     }
 
     /// Moves the capabilities of the L1CNode `old` to the same indices of the larger, empty L1CNode `new`, some at a call.
-    /// Until `Done` an address must be looked up in the new CNode and then, on `NoCNode`, in the old one.
+    /// The first call looks at all slots of `new`, at most 4,095 (K2). Until `Done` an address must be looked up in the new CNode and then, on `NoCNode`, in the old one.
     ///
     /// Errors: `EmptySlot`, `InDelete`, `Frozen`; `WrongType` when one is no L1CNode; `MissingRight` without
     /// WRITE on both; `TooSmall` when `new` is not larger; `SlotOccupied` when something is in

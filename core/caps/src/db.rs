@@ -293,8 +293,12 @@ impl Db {
     #[inline]
     pub(crate) fn forget<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
         let unit = m.slot(slot).unit();
+        let held = m.slot(slot).is(Flags::HELD);
         *m.slot_mut(slot) = Slot::EMPTY;
         self.count -= 1;
+        if held {
+            m.held_ends(slot);
+        }
         if !unit.is_none() {
             self.release(m, unit);
         }

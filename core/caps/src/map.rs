@@ -200,7 +200,8 @@ fn check_access(held: Rights, wanted: Rights) -> Result<Rights, ErrorKind> {
     if !held.contains(wanted) {
         return Err(ErrorKind::MissingRight);
     }
-    if wanted == Rights::NONE || wanted.contains(Rights::WRITE.or(Rights::EXECUTE)) {
+    // The architecture has no memory that is only written or only executed: what can be either can be read.
+    if !wanted.contains(Rights::READ) || wanted.contains(Rights::WRITE.or(Rights::EXECUTE)) {
         return Err(ErrorKind::WriteAndExecute);
     }
     Ok(wanted)

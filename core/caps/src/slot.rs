@@ -57,6 +57,11 @@ impl Flags {
     pub const IN_TREE: Flags = Flags(32);
     /// A `Unit` without capabilities, in the list of those.
     pub const LISTED: Flags = Flags(64);
+    /// What a dispatcher cannot run without, in a slot of its own.
+    pub const HELD: Flags = Flags(128);
+
+    /// On its way out, in one way or the other: no operation but deletion takes it.
+    pub const LEAVING: Flags = Flags::FROZEN.or(Flags::IN_DELETE);
 
     /// As a number: `CapIdentify` gives it to user space.
     pub const fn bits(self) -> u8 {

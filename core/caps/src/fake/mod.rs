@@ -191,6 +191,7 @@ impl Machine for Fake {
     fn interrupts_end(&mut self, first: u64, count: u64) {
         self.ended_interrupts.push((first, count));
     }
+    fn held_ends(&mut self, _slot: SlotRef) {}
     fn unit_empty(&mut self) {
         self.empty_units += 1;
     }

@@ -261,6 +261,23 @@ fn kernel_objects_are_zeroed_when_made_and_when_they_end() {
 }
 
 #[test]
+fn a_revocation_from_the_middle_of_a_ring_can_be_interrupted() {
+    let mut w = with_address_space();
+    for i in 1..5 {
+        w.copy(slot(B), slot(B + i), Rights::ALL).unwrap();
+    }
+    w.map(slot(A + 3), slot(C), slot(B), frame_window(5, 2)).unwrap();
+    w.map(slot(A + 3), slot(C + 1), slot(B), frame_window(8, 2)).unwrap();
+    assert_eq!(w.db.revoke_within(&mut w.m, slot(B + 2), cost::DELETE), Ok(Progress::More));
+    w.check();
+    w.delete(slot(B + 2)).unwrap();
+    let left = (B..B + 5).filter(|&i| !w.get(slot(i)).is_empty()).count();
+    assert_eq!(left, 3, "one was revoked, one deleted");
+    assert_eq!(w.get(slot(C)).cap_type(), CapType::Mapping);
+    w.tear_down();
+}
+
+#[test]
 fn a_frame_with_copies_and_mappings_is_revoked_in_the_smallest_steps() {
     let mut w = with_address_space();
     w.map(slot(A + 3), slot(C), slot(B), frame_window(5, 2)).unwrap();
