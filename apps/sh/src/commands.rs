@@ -25,9 +25,9 @@ pub const COMMANDS: Table<'static, Shell> = Table(&[
     },
     Command {
         name: "hello",
-        usage: "",
-        help: "say hello",
-        run: |shell, arguments| finish(shell, arguments, hello),
+        usage: "[NAME]",
+        help: "say hello, from a domain of its own",
+        run: Shell::run_program,
     },
     Command {
         name: "echo",
@@ -170,14 +170,6 @@ fn help(shell: &mut Shell, arguments: &[&str]) -> Outcome {
         }
     };
     shell.world.print(&text);
-    Ok(0)
-}
-
-fn hello(shell: &mut Shell, arguments: &[&str]) -> Outcome {
-    none(arguments)?;
-    shell
-        .world
-        .print("Hello from the Barreldish shell, a program in user space. `help` shows what it can do.\n");
     Ok(0)
 }
 

@@ -83,7 +83,8 @@ impl Shell {
         self.world.print(&format!("{name}: {what}\n"));
     }
 
-    fn run_program(&mut self, arguments: &[&str]) -> i32 {
+    /// Runs the program that the first argument names.
+    pub(crate) fn run_program(&mut self, arguments: &[&str]) -> i32 {
         let Some((&name, rest)) = arguments.split_first() else { return 0 };
         let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
         let environment: Vec<String> =
