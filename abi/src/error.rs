@@ -75,8 +75,8 @@ kinds! {
     BadWindow = 25, "the window of entries is empty or beyond the end";
     /// Another mapping covers part of the window.
     WindowTaken = 26, "another mapping covers part of this window";
-    /// A mapping may not be writable and executable at once (W^X), or has no right at all.
-    WriteAndExecute = 27, "a mapping cannot be writable and executable, nor without any right";
+    /// A mapping may not be writable and executable at once (W^X), nor unreadable.
+    WriteAndExecute = 27, "a mapping has to be readable, and cannot be writable and executable at once";
     /// No frame can be mapped at this level of the tree.
     WrongLevel = 28, "this object cannot be mapped at this level";
     /// The virtual address is outside the user half.

@@ -43,7 +43,7 @@ impl BootFacts {
             insert(&mut free, whole_pages_inside(*range));
         }
         let mut device_space = Ranges::new();
-        device_space.push(Range { base: 0, size: physical_end.min(PHYSICAL_END) });
+        device_space.push(Range { base: 0, size: physical_end.min(PHYSICAL_END).min(caps::FRAME_LIMIT) });
         for range in ram {
             remove(&mut device_space, *range);
         }
@@ -112,7 +112,7 @@ fn from_bounds(start: u64, end: u64) -> Range {
 }
 
 fn whole_pages_inside(range: Range) -> Range {
-    let end = range.base.saturating_add(range.size).min(PHYSICAL_END);
+    let end = range.base.saturating_add(range.size).min(caps::OBJECT_LIMIT);
     from_bounds(range.base.next_multiple_of(PAGE_SIZE), end & !(PAGE_SIZE - 1))
 }
 

@@ -32,6 +32,7 @@ pub mod slot {
 
 /// How a dispatcher goes on when its turn comes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub enum Entry {
     /// An upcall `Run`; true: it was preempted while enabled and its context is in `Area::Enabled`.
     Run(bool),
@@ -58,6 +59,8 @@ pub struct Dispatcher {
     cause: u8,
     /// Whether it is in the timer queue.
     pub has_deadline: bool,
+    /// Whether entering it concerns the timer: it has a deadline, or its runtime asked for slices.
+    pub timed: bool,
     /// Events that were ever used: those from here on are all zero.
     pub events_used: u16,
     /// Bytes of the object; 0 until configured.
@@ -74,7 +77,7 @@ pub struct Dispatcher {
     pub next: Option<DispatcherRef>,
     /// The one before in the run queue.
     pub previous: Option<DispatcherRef>,
-    /// An event was posted since the dispatcher last waited.
+    /// An event was posted while the dispatcher ran or was ready: it may not know of it.
     pub posted: bool,
     /// How it goes on.
     pub entry: Entry,

@@ -12,9 +12,10 @@ pub fn post(m: &mut Machine, d: DispatcherRef, index: u32) {
     let Some(frame) = m.frame(d) else { return };
     frame.set_ready(index);
     let state = m.dispatcher_mut(d);
-    state.posted = true;
     if state.state() == State::Waiting {
         schedule::wake(m, d, Entry::Run(false));
+    } else {
+        state.posted = true;
     }
 }
 
@@ -62,9 +63,7 @@ pub fn drained(m: &mut Machine, d: DispatcherRef, index: u32) {
 /// The last capability to an event is gone: frees it, and tells the connected end.
 pub fn release(m: &mut Machine, d: DispatcherRef, index: u32) {
     let event = *m.event(d, index);
-    if event.interrupt != 0 {
-        m.unbind_interrupt(event.interrupt);
-    }
+    m.unbind_interrupt(d, index);
     *m.event_mut(d, index) = Event::FREE;
     cut(m, &event);
 }
@@ -79,21 +78,22 @@ fn cut(m: &mut Machine, event: &Event) {
 
 /// Ends a dispatcher: it never runs again, its peers and its watcher learn of it. Its object stays until its capability goes.
 pub fn end(m: &mut Machine, d: DispatcherRef, cause: Cause, value: u64, pc: u64, esr: u64) {
-    schedule::forget(m, d);
-    let state = m.dispatcher_mut(d);
-    state.set_ended(cause, value, pc, esr);
-    let used = u32::from(state.events_used);
+    stop(m, d, cause, value, pc, esr);
+    let used = u32::from(m.dispatcher(d).events_used);
     for index in 0..used {
         let event = *m.event(d, index);
         if event.kind() != EventKind::Free {
-            if event.interrupt != 0 {
-                m.unbind_interrupt(event.interrupt);
-            }
-            let own = m.event_mut(d, index);
-            (own.peer, own.interrupt) = (None, 0);
+            m.unbind_interrupt(d, index);
+            m.event_mut(d, index).peer = None;
             cut(m, &event);
         }
     }
+}
+
+/// As [`end`], but for its events: for one whose object is being taken apart, which releases them one by one (K2).
+pub fn stop(m: &mut Machine, d: DispatcherRef, cause: Cause, value: u64, pc: u64, esr: u64) {
+    schedule::forget(m, d);
+    m.dispatcher_mut(d).set_ended(cause, value, pc, esr);
     let watcher = &m.dispatcher(d).slots[slot::WATCHER];
     if watcher.cap_type() == CapType::Notify
         && let Some(observer) = DispatcherRef::at(watcher.base())

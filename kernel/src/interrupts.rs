@@ -36,8 +36,10 @@ impl InterruptTable {
         self.bindings[interrupt as usize] = d.base() | u64::from(index);
     }
 
-    /// Nobody listens any more. Whether anybody did.
-    pub fn unbind(&mut self, interrupt: u32) -> bool {
-        self.bindings.get_mut(interrupt as usize).is_some_and(|word| core::mem::take(word) != 0)
+    /// Nobody listens any more.
+    pub fn unbind(&mut self, interrupt: u32) {
+        if let Some(word) = self.bindings.get_mut(interrupt as usize) {
+            *word = 0;
+        }
     }
 }

@@ -51,7 +51,7 @@ pub fn send_wait_direct(
     let (receiver, index) = sendable(target).ok()?;
     let state = m.dispatcher(receiver);
     // An event that came since the sender last waited would be overlooked.
-    if state.state() != State::Waiting || state.has_deadline || m.dispatcher(sender).posted {
+    if state.state() != State::Waiting || state.timed || m.dispatcher(sender).posted {
         return None;
     }
     let event = m.event(receiver, index);
@@ -144,8 +144,8 @@ fn wait_or_upcall(core: &mut Core, deadline: u64) -> Reply {
     let m = &mut core.machine;
     let Some(d) = m.current else { return Reply::Switch };
     if m.frame(d).is_some_and(|frame| frame.any_ready()) {
-        let state = m.dispatcher_mut(d);
-        (state.entry, state.posted) = (Entry::Run(false), false);
+        // `posted` stays: the domain may handle some of its events only.
+        m.dispatcher_mut(d).entry = Entry::Run(false);
     } else {
         schedule::wait(m, deadline);
     }

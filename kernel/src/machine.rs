@@ -6,11 +6,11 @@ use caps::{Slot, SlotRef, Window};
 
 use crate::arch::Hardware;
 use crate::asid::AsidPool;
-use crate::dispatcher::{Dispatcher, DispatcherRef, Event, slot};
+use crate::dispatcher::{Dispatcher, DispatcherRef, Entry, Event, slot};
 use crate::events;
 use crate::interrupts::InterruptTable;
 use crate::page_table::{self, Tlb};
-use crate::schedule::{RunQueue, Timers};
+use crate::schedule::{self, RunQueue, Timers};
 use crate::shared_frame::SharedFrame;
 
 /// The part of a core behind its capabilities.
@@ -92,13 +92,16 @@ impl Machine {
 
     /// Lets a notification listen to an interrupt that nobody listens to, and unmasks it.
     pub fn bind_interrupt(&mut self, interrupt: u32, d: DispatcherRef, index: u32) {
+        self.event_mut(d, index).interrupt = interrupt;
         self.interrupts.bind(interrupt, d, index);
         self.hardware.unmask_interrupt(interrupt);
     }
 
-    /// Nobody listens to this interrupt any more.
-    pub fn unbind_interrupt(&mut self, interrupt: u32) {
-        if self.interrupts.unbind(interrupt) {
+    /// The notification listens to no interrupt any more.
+    pub fn unbind_interrupt(&mut self, d: DispatcherRef, index: u32) {
+        let interrupt = core::mem::take(&mut self.event_mut(d, index).interrupt);
+        if interrupt != 0 && self.interrupts.listener(interrupt) == Some((d, index)) {
+            self.interrupts.unbind(interrupt);
             self.hardware.mask_interrupt(interrupt);
         }
     }
@@ -173,10 +176,12 @@ impl caps::Machine for Machine {
     }
 
     fn dispatcher_ends(&mut self, base: u64, _size: u64) {
-        if let Some(d) = DispatcherRef::at(base)
-            && self.dispatcher(d).state() != State::Ended
-        {
-            events::end(self, d, Cause::Stopped, 0, 0, 0);
+        let Some(d) = DispatcherRef::at(base) else { return };
+        if self.dispatcher(d).state() != State::Ended {
+            events::stop(self, d, Cause::Stopped, 0, 0, 0);
+        }
+        if self.dispatcher(d).size != 0 {
+            self.dispatchers -= 1;
         }
     }
 
@@ -187,8 +192,20 @@ impl caps::Machine for Machine {
     }
 
     fn interrupts_end(&mut self, first: u64, count: u64) {
-        for interrupt in first..first + count {
-            self.unbind_interrupt(interrupt as u32);
+        // Bound is what a capability to a single interrupt bound; a wider one that goes leaves narrower ones alone.
+        if count == 1
+            && let Some((d, index)) = self.interrupts.listener(first as u32)
+        {
+            self.unbind_interrupt(d, index);
+        }
+    }
+
+    fn held_ends(&mut self, slot: SlotRef) {
+        // A dispatcher that waits would not notice; ready, it ends when its turn comes.
+        if let Some(d) = DispatcherRef::at(slot.address() & !(abi::PAGE_SIZE - 1))
+            && self.dispatcher(d).state() == State::Waiting
+        {
+            schedule::wake(self, d, Entry::Run(false));
         }
     }
 

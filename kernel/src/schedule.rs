@@ -67,6 +67,9 @@ impl NodesMut for ByDeadline<'_> {
 /// Puts a dispatcher behind the others that are ready.
 fn enqueue(m: &mut Machine, d: DispatcherRef) {
     let last = m.run_queue.last;
+    if last.is_none() && m.current.is_some() {
+        limit_slice(m);
+    }
     let state = m.dispatcher_mut(d);
     state.set_state(State::Ready);
     (state.previous, state.next) = (last, None);
@@ -75,6 +78,19 @@ fn enqueue(m: &mut Machine, d: DispatcherRef) {
         None => m.run_queue.first = Some(d),
     }
     m.run_queue.last = Some(d);
+}
+
+/// Somebody waits for the current dispatcher from now on: its slice ends, also when it never leaves the kernel by `next`.
+#[cold]
+fn limit_slice(m: &mut Machine) {
+    let now = m.hardware.now();
+    if let Some(d) = m.current {
+        m.slice_end = m.slice_end.clamp(now, now + slice(m, d));
+        if m.slice_end < m.timer_set_to {
+            m.timer_set_to = m.slice_end;
+            m.hardware.arm_timer(m.slice_end);
+        }
+    }
 }
 
 /// Takes a dispatcher out of the run queue, wherever it stands.
@@ -93,7 +109,9 @@ fn dequeue(m: &mut Machine, d: DispatcherRef) {
 
 /// Takes a waiting dispatcher off the timer tree.
 pub fn drop_deadline(m: &mut Machine, d: DispatcherRef) {
-    if core::mem::take(&mut m.dispatcher_mut(d).has_deadline) {
+    let state = m.dispatcher_mut(d);
+    state.timed = state.slice != 0;
+    if core::mem::take(&mut state.has_deadline) {
         let mut timers = core::mem::take(&mut m.timers);
         timers.tree.remove(&mut ByDeadline(m), d.number());
         m.timers = timers;
@@ -117,7 +135,7 @@ pub fn wait(m: &mut Machine, deadline: u64) {
     state.entry = Entry::Run(false);
     if deadline != u64::MAX {
         state.deadline = deadline;
-        state.has_deadline = true;
+        (state.has_deadline, state.timed) = (true, true);
         let mut timers = core::mem::take(&mut m.timers);
         let before = |nodes: &ByDeadline, other| nodes.0.dispatcher(node(other)).deadline <= deadline;
         timers.tree.insert(&mut ByDeadline(m), d.number(), before);
@@ -147,13 +165,17 @@ pub fn forget(m: &mut Machine, d: DispatcherRef) {
     }
 }
 
-/// Wakes all whose deadline has come.
+/// Dispatchers that one kernel entry wakes by their deadlines, or ends because they lost what they stand on (K2). The timer
+/// is then due at once, and the next entry goes on.
+const MOST_AT_ONCE: u32 = 16;
+
+/// Wakes those whose deadline has come, as many as one entry may.
 pub fn expire_deadlines(m: &mut Machine, now: u64) {
-    while let Some(d) = earliest(m) {
-        if m.dispatcher(d).deadline > now {
-            break;
+    for _ in 0..MOST_AT_ONCE {
+        match earliest(m) {
+            Some(d) if m.dispatcher(d).deadline <= now => wake(m, d, Entry::Run(false)),
+            _ => return,
         }
-        wake(m, d, Entry::Run(false));
     }
 }
 
@@ -181,11 +203,13 @@ pub enum Next {
     },
     /// Sleeps until an interrupt.
     Idle,
+    /// Looks at interrupts and asks again: so much was done that they may have waited for long (K2).
+    Again,
 }
 
 /// Picks who runs next and prepares its way out. The current dispatcher goes on if it still can.
 pub fn next(core: &mut Core) -> Next {
-    loop {
+    for _ in 0..MOST_AT_ONCE {
         let m = &mut core.machine;
         let d = match m.current {
             Some(d) => d,
@@ -209,6 +233,7 @@ pub fn next(core: &mut Core) -> Next {
         }
         events::end(&mut core.machine, d, Cause::Faulted, 0, 0, 0);
     }
+    Next::Again
 }
 
 /// Begins a slice.
@@ -229,7 +254,9 @@ fn slice(m: &Machine, d: DispatcherRef) -> u64 {
 
 /// The runtime of `d` wants an upcall after slices of `ticks`; 0: not for its own sake.
 pub fn request_slice(m: &mut Machine, d: DispatcherRef, ticks: u64) {
-    m.dispatcher_mut(d).slice = ticks;
+    let state = m.dispatcher_mut(d);
+    state.slice = ticks;
+    state.timed = state.has_deadline || ticks != 0;
     if m.current == Some(d) {
         let end = m.hardware.now() + slice(m, d);
         // While others wait, asking again and again does not make a turn longer.

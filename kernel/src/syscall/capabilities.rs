@@ -38,7 +38,9 @@ pub(super) fn retype(core: &mut Core, a: Args) -> Result<Reply, Error> {
         .map_err(|kind| Error::new(kind, if a[5] == 0 { 6 } else { 5 }))?;
     core.db.retype(&mut core.machine, source, &arguments, first)?;
     if let CapType::EndPoint | CapType::Notify = ty {
-        begin_event(core, source, ty, a[2] as u32);
+        for index in a[2]..a[2] + a[4] {
+            begin_event(core, source, ty, index as u32);
+        }
     }
     Ok(DONE)
 }
@@ -73,6 +75,11 @@ pub(super) fn resize(core: &mut Core, a: Args) -> Result<Reply, Error> {
     if core.machine.slot(old).is_empty() {
         let new = capability(core, &a, 1, CapType::L1CNode, Rights::WRITE)?;
         let Core { db, machine, .. } = core;
+        if machine.slot(new).base() == machine.slot(present).base() {
+            // All has moved; the remains of the old root are being cleared away.
+            let done = db.step(machine, caps::BUDGET);
+            return Ok(progress(core, done));
+        }
         db.check_resize(machine, present, new).map_err(|kind| Error::new(kind, 1))?;
         db.copy(machine, present, old, Rights::ALL)?;
         // The old root has other copies now, so this deletion is done at once.

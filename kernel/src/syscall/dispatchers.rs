@@ -56,11 +56,15 @@ pub(crate) fn install(
     vector: u64,
 ) -> Result<(), Error> {
     let asid = core.db.asid(&core.machine, held[1]).ok_or(ErrorKind::NoAsid)?;
-    for (place, source) in [slot::CSPACE, slot::VSPACE, slot::FRAME].into_iter().zip(held) {
-        hold(core, d, place, source)?;
+    let places = [slot::CSPACE, slot::VSPACE, slot::FRAME, slot::WATCHER];
+    let sources = [Some(held[0]), Some(held[1]), Some(held[2]), watcher];
+    if sources.iter().flatten().any(|&source| core.machine.slot(source).flags().any(caps::Flags::LEAVING)) {
+        return Err(ErrorKind::InDelete.into());
     }
-    if let Some(watcher) = watcher {
-        hold(core, d, slot::WATCHER, watcher)?;
+    for (place, source) in places.into_iter().zip(sources) {
+        if let Some(source) = source {
+            hold(core, d, place, source)?;
+        }
     }
     let state = core.machine.dispatcher_mut(d);
     (state.frame_address, state.vector, state.size, state.asid) = (frame_address, vector, size as u32, asid);
@@ -75,7 +79,11 @@ fn hold(core: &mut Core, d: DispatcherRef, place: usize, source: SlotRef) -> Res
     if machine.slot(destination).cap_type() != CapType::Null {
         return Err(ErrorKind::BadState.into());
     }
-    db.copy(machine, source, destination, Rights::ALL).map_err(Error::from)
+    db.copy(machine, source, destination, Rights::ALL)?;
+    if place == slot::FRAME || place == slot::VSPACE {
+        db.mark_held(machine, destination);
+    }
+    Ok(())
 }
 
 pub(super) fn start(core: &mut Core, a: Args) -> Result<Reply, Error> {

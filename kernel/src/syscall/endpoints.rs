@@ -1,6 +1,7 @@
 //! System calls on endpoints, notifications and interrupts.
 
 use abi::cap::SLOT_SIZE;
+use abi::frame::State;
 use abi::packet::PACKET_SIZE;
 use abi::{CapType, Error, ErrorKind, Rights};
 use caps::{Machine as _, SlotRef};
@@ -98,11 +99,13 @@ pub(super) fn bind_interrupt(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let number = interrupt(core, &a)?;
     let (d, index) = event(core, &a, 1, CapType::Notify, Rights::WRITE)?;
     let m = &mut core.machine;
+    if m.dispatcher(d).state() == State::Ended {
+        return Err(Error::new(ErrorKind::PeerGone, 1));
+    }
     let event = m.event(d, index);
     if m.interrupts.listener(number).is_some() || event.interrupt != 0 || event.kind() != EventKind::Notify {
         return Err(ErrorKind::BadInterrupt.into());
     }
-    m.event_mut(d, index).interrupt = number;
     m.bind_interrupt(number, d, index);
     Ok(DONE)
 }

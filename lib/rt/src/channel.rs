@@ -177,14 +177,19 @@ impl Channel {
     }
 
     /// A packet came. `Some`: the packet is an answer now, to be sent with that capability.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn deliver(&self, packet: &mut Packet) -> Option<Option<CapAddr>> {
         let capability = if packet.header & HEADER_CAPABILITY != 0 { self.take_landed() } else { None };
-        let Some(receiver) = self.receiver() else {
-            capability.into_iter().for_each(slots::discard);
-            return None;
+        // What runs in a receiver never changes who its own packets go to: a server's end is let go of by the loop.
+        let outcome = match &*self.target.borrow() {
+            Target::Server(server) => server.on_packet(packet, capability),
+            Target::Client(client) => match client.upgrade() {
+                Some(client) => client.on_packet(packet, capability),
+                None => unwanted(capability),
+            },
+            Target::Nobody => unwanted(capability),
         };
-        match receiver.on_packet(packet, capability) {
+        match outcome {
             Outcome::None => None,
             Outcome::Reply(capability) => Some(capability),
         }
@@ -252,6 +257,7 @@ impl Channel {
     }
 
     /// The packets in the ring, at most a full ring of them.
+    #[cold]
     pub(crate) fn drain_packets(&self) {
         for _ in 0..self.ring.packets() {
             let Some(mut packet) = self.ring.take() else { return };
@@ -324,6 +330,13 @@ impl Channel {
         self.set_target(Target::Nobody);
         events::set(self.event, Event::Free);
     }
+}
+
+/// What becomes of a packet that nobody is there for.
+#[cold]
+fn unwanted(capability: Option<CapAddr>) -> Outcome {
+    capability.into_iter().for_each(slots::discard);
+    Outcome::None
 }
 
 /// What a refused send means for the channel.

@@ -26,6 +26,10 @@ local! {
     static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::new());
 }
 local! {
+    /// What waits for a session that is being opened.
+    static LATER: RefCell<Vec<u8>> = RefCell::new(Vec::new());
+}
+local! {
     static SESSION: RefCell<Option<Rc<Session>>> = RefCell::new(None);
 }
 local! {
@@ -89,7 +93,34 @@ fn send(bytes: &[u8]) {
     }
     match session() {
         Ok(session) => bytes.chunks(CHUNK).for_each(|chunk| send_to(&session, chunk)),
+        Err(_) if dispatch::in_handler() && names::available() && !LOG_ONLY.with(Cell::get) => {
+            send_later(bytes)
+        }
         Err(_) => sys::debug_print(bytes),
+    }
+}
+
+/// Keeps what a handler or task prints until a session is open, which must not be waited for there.
+fn send_later(bytes: &[u8]) {
+    let first = LATER.with(|later| {
+        let mut later = later.borrow_mut();
+        let first = later.is_empty();
+        later.extend_from_slice(bytes);
+        first
+    });
+    if first {
+        executor::spawn(async {
+            let opened = names::connect_async::<Session>(CONSOLE).await;
+            let bytes = LATER.with(RefCell::take);
+            match opened {
+                Ok(session) => {
+                    let session =
+                        SESSION.with(|place| place.borrow_mut().get_or_insert(Rc::new(session)).clone());
+                    bytes.chunks(CHUNK).for_each(|chunk| send_to(&session, chunk));
+                }
+                Err(_) => sys::debug_print(&bytes),
+            }
+        });
     }
 }
 

@@ -59,6 +59,8 @@ struct Core {
     unparked: Cell<bool>,
     /// The loop runs: what it calls must not park.
     running: Cell<bool>,
+    /// Something can be done without waiting for an event: tasks, put-off packets, burials.
+    work: Cell<bool>,
     stash: RefCell<[Option<Stashed>; STASH]>,
     stashed: Cell<usize>,
     /// Servers' ends to let go of, as a map of events.
@@ -78,6 +80,7 @@ pub(crate) fn init(frame: Frame) {
             frame,
             unparked: Cell::new(false),
             running: Cell::new(false),
+            work: Cell::new(false),
             stash: RefCell::new([const { None }; STASH]),
             stashed: Cell::new(0),
             dead: EventSet::new(),
@@ -108,7 +111,7 @@ pub fn in_handler() -> bool {
 /// In a handler or task (invariant M2).
 #[inline]
 pub(crate) fn park() {
-    with(|core| core.run(None));
+    with(|core| core.run());
 }
 
 /// As [`Channel::send`], then [`park`].
@@ -119,16 +122,17 @@ pub(crate) fn send_and_park(
     capability: Option<CapAddr>,
 ) -> Result<(), SendError> {
     with(|core| {
-        if core.has_work() {
+        if core.work.get() {
             channel.send(packet, capability)?;
-            core.run(None);
+            core.run();
             return Ok(());
         }
         let mut buffer = Packet::default();
         core.enter();
-        match core.send_wait(channel, packet, capability, &mut buffer) {
+        match core.send_wait(channel, Some(packet), capability, &mut buffer) {
             Ok(wake) => {
-                let answer = core.handle(wake, &mut buffer);
+                let mut answer = Answer::default();
+                core.handle(wake, &mut buffer, &mut answer);
                 core.go_on(answer, &mut buffer);
                 Ok(())
             }
@@ -154,7 +158,19 @@ pub(crate) fn unpark(_thread: ThreadId) {
 
 /// Lets go of the server's end with this event index as soon as nothing runs in it.
 pub(crate) fn bury(event: u32) {
-    with(|core| core.dead.insert(event));
+    with(|core| {
+        core.dead.insert(event);
+        core.work.set(true);
+    });
+}
+
+/// There is a task to poll.
+pub(crate) fn note_task() {
+    CORE.with(|core| {
+        if let Some(core) = core.get() {
+            core.work.set(true);
+        }
+    });
 }
 
 impl Core {
@@ -163,47 +179,51 @@ impl Core {
         assert!(!self.running.replace(true), "a handler must not wait: answer later, or use async");
     }
 
-    fn run(&self, answer: Option<Answer>) {
+    fn run(&self) {
         self.enter();
-        self.go_on(answer, &mut Packet::default());
+        self.go_on(Answer::default(), &mut Packet::default());
     }
 
     /// The loop. An answer in `buffer` goes out with the next wait, or before anything else runs.
     #[inline]
-    fn go_on(&self, mut answer: Option<Answer>, buffer: &mut Packet) {
+    fn go_on(&self, mut answer: Answer, buffer: &mut Packet) {
         loop {
-            if self.has_work() {
-                flush(answer.take(), buffer);
-                self.work();
+            if self.work.get() {
+                answer.flush(buffer);
+                self.do_work();
             }
             if self.unparked.replace(false) {
-                flush(answer.take(), buffer);
+                answer.flush(buffer);
                 break;
             }
-            let wake = match answer.take() {
+            if self.work.get() {
+                // A task woke itself or another: no wait, but events get their turn.
+                if self.frame.any_ready() {
+                    self.handle_ready();
+                }
+                time::fire();
+                continue;
+            }
+            let wake = match answer.channel.take() {
                 None => arch::wait(self.frame, time::next_deadline(), buffer),
-                Some(Answer { channel, capability }) => {
-                    // The packet is read before the buffer is written: by value.
-                    let packet = *buffer;
-                    match self.send_wait(&channel, &packet, capability, buffer) {
-                        Ok(wake) => wake,
-                        Err(error) => {
-                            channel.unsent(&packet, capability, error);
-                            Wake::Run
-                        }
-                    }
+                Some(channel) => {
+                    let capability = answer.capability;
+                    self.send_wait(&channel, None, capability, buffer).unwrap_or_else(|error| {
+                        channel.unsent(buffer, capability, error);
+                        Wake::Run
+                    })
                 }
             };
-            answer = self.handle(wake, buffer);
+            self.handle(wake, buffer, &mut answer);
         }
         self.running.set(false);
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_wait(
         &self,
         channel: &Channel,
-        packet: &Packet,
+        packet: Option<&Packet>,
         capability: Option<CapAddr>,
         buffer: &mut Packet,
     ) -> Result<Wake, SendError> {
@@ -212,17 +232,15 @@ impl Core {
             .map_err(|error| channel.refused(error))
     }
 
-    /// Whether something can be done without waiting for an event.
-    #[inline]
-    fn has_work(&self) -> bool {
-        executor::has_ready() || self.stashed.get() != 0 || !self.dead.is_empty()
-    }
-
     /// Put-off packets, then tasks, then burials.
     #[cold]
-    fn work(&self) {
+    fn do_work(&self) {
+        self.work.set(false);
         self.deliver_stash();
         executor::run_ready();
+        if executor::has_ready() {
+            self.work.set(true);
+        }
         self.dead.take(|event| {
             if let Some(channel) = events::channel(event) {
                 channel.release_server();
@@ -230,30 +248,29 @@ impl Core {
         });
     }
 
-    /// Handles what a wait brought. The answer to a direct packet is left in `buffer`.
-    #[inline]
-    fn handle(&self, wake: Wake, buffer: &mut Packet) -> Option<Answer> {
-        let mut answer = None;
+    /// Handles what a wait brought. The answer to a direct packet is left in `buffer`, and `answer` says so.
+    #[inline(always)]
+    fn handle(&self, wake: Wake, buffer: &mut Packet, answer: &mut Answer) {
         if let Wake::Message(event) = wake {
-            answer = self.handle_message(event, buffer);
+            self.handle_message(event, buffer, answer);
         }
         if self.frame.any_ready() {
-            flush(answer.take(), buffer);
+            answer.flush(buffer);
             self.handle_ready();
         }
         time::fire();
-        answer
     }
 
-    #[inline]
-    fn handle_message(&self, event: u32, buffer: &mut Packet) -> Option<Answer> {
-        let channel = events::channel(event)?;
+    #[inline(always)]
+    fn handle_message(&self, event: u32, buffer: &mut Packet, answer: &mut Answer) {
+        let Some(channel) = events::channel(event) else { return };
         if channel.has_packets() {
             // What is in the ring was sent before.
             channel.drain_packets();
         }
-        let capability = channel.deliver(buffer)?;
-        Some(Answer { channel, capability })
+        if let Some(capability) = channel.deliver(buffer) {
+            *answer = Answer { channel: Some(channel), capability };
+        }
     }
 
     #[cold]
@@ -313,17 +330,28 @@ impl Core {
         let index = self.stashed.get();
         self.stash.borrow_mut()[index] = Some(Stashed { event, packet: *buffer, capability });
         self.stashed.set(index + 1);
+        self.work.set(true);
     }
 }
 
-/// An answer that waits in the buffer to be sent.
+/// An answer that waits in the buffer to be sent, if there is a channel.
+#[derive(Default)]
 struct Answer {
-    channel: Rc<Channel>,
+    channel: Option<Rc<Channel>>,
     capability: Option<CapAddr>,
 }
 
-fn flush(answer: Option<Answer>, packet: &Packet) {
-    if let Some(Answer { channel, capability }) = answer {
+impl Answer {
+    /// Sends it without waiting.
+    #[inline(always)]
+    fn flush(&mut self, packet: &Packet) {
+        if let Some(channel) = self.channel.take() {
+            Answer::send(&channel, self.capability, packet);
+        }
+    }
+
+    #[cold]
+    fn send(channel: &Channel, capability: Option<CapAddr>, packet: &Packet) {
         channel.answer(packet, capability);
     }
 }

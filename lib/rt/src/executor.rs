@@ -63,6 +63,7 @@ fn with<R>(f: impl FnOnce(&mut Tasks) -> R) -> R {
 fn enqueue(handle: Arc<Handle>) {
     with(|tasks| tasks.ready.push_back(handle));
     READY.with(|ready| ready.set(ready.get() + 1));
+    dispatch::note_task();
 }
 
 /// Whether a task waits to be polled.

@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn a_fresh_block_has_room_for_any_size() {
-        let sizes = (12..22).flat_map(|shift| [1 << shift, (1 << shift) + 1, (5 << shift) / 3, (2 << shift) - 1]);
+        let sizes =
+            (12..22).flat_map(|shift| [1 << shift, (1 << shift) + 1, (5 << shift) / 3, (2 << shift) - 1]);
         for size in sizes {
             for align in [1, 64, 4096] {
                 let layout = Layout::from_size_align(size, align).unwrap();

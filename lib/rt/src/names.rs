@@ -91,6 +91,11 @@ pub fn names() -> Result<Rc<NamesClient<LmpPort>>, RtError> {
     Ok(names)
 }
 
+/// Whether this domain has used the name service: then services can be reached.
+pub(crate) fn available() -> bool {
+    KNOWN.with(|known| known.borrow().names.is_some())
+}
+
 /// Connects to the service `name`, from a task or handler.
 ///
 /// # Errors

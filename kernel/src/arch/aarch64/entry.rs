@@ -309,6 +309,7 @@ pub extern "C" fn leave(core: &mut Core) -> ! {
         match schedule::next(core) {
             Next::Restore => restore(core),
             Next::Upcall { kind: _, frame, pc, arguments } => upcall(core, frame, pc, arguments),
+            Next::Again => trap::interrupt(core),
             Next::Idle => {
                 // With nothing else to do, what is left of deleted objects goes first.
                 if core.db.step(&mut core.machine, caps::BUDGET) == Progress::Done {

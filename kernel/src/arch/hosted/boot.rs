@@ -45,6 +45,10 @@ fn facts(ram: u64, modules: Range) -> BootFacts {
 }
 
 fn core_on(hardware: Hardware, kernel_slots: u64) -> Core {
+    // The kernel's own part of the arena, which `facts` keeps out of the free ranges and nothing else uses.
+    let ring = hardware.direct_map(ARENA_BASE);
+    // SAFETY: LOG_SIZE bytes inside the arena, nobody else's. The log lies in the `Core` that owns the arena, and stays there.
+    let ring = unsafe { core::slice::from_raw_parts_mut(ring, LOG_SIZE) };
     let machine = Machine {
         hardware,
         current: None,
@@ -68,7 +72,7 @@ fn core_on(hardware: Hardware, kernel_slots: u64) -> Core {
         stack_top: 0,
         db: Db::new(),
         machine,
-        log: Log::new(vec![0; LOG_SIZE].leak(), None),
+        log: Log::new(ring, None),
         id: 0,
         kernel_bytes: 2 << 20,
     }

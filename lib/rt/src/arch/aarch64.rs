@@ -148,8 +148,8 @@ unsafe extern "C" fn raw_wait(frame: *mut u8, deadline: u64, buffer: *mut Packet
     )
 }
 
-/// `x0` frame, `x1` deadline, `x2` capability, `x3` endpoint, `x4` packet, `x5` buffer. Sends without waiting if
-/// collected events are there.
+/// `x0` frame, `x1` deadline, `x2` capability, `x3` endpoint, `x4` packet, `x5` buffer, which may be the
+/// same. Sends without waiting if collected events are there.
 #[unsafe(naked)]
 unsafe extern "C" fn raw_send_wait(
     frame: *mut u8,
@@ -212,20 +212,22 @@ pub(crate) fn yield_now(frame: Frame) {
     unsafe { raw_wait(frame.base(), 0, &mut buffer, abi::Syscall::Yield as u64) };
 }
 
-/// Sends `packet` and waits as [`wait`] does.
+/// Sends `packet` (`None`: what is in `buffer`) and waits as [`wait`] does. After an error the buffer is as before.
 ///
 /// # Errors
 /// The packet was not sent, and there was no wait.
-#[inline]
+#[inline(always)]
 pub(crate) fn send_wait(
     frame: Frame,
     endpoint: CapAddr,
     capability: CapAddr,
-    packet: &Packet,
+    packet: Option<&Packet>,
     deadline: u64,
     buffer: &mut Packet,
 ) -> Result<Wake, Error> {
-    // SAFETY: as in `wait`.
+    let buffer: *mut Packet = buffer;
+    let packet = packet.map_or(buffer.cast_const(), core::ptr::from_ref);
+    // SAFETY: as in `wait`. The packet is in registers before anything is written to the buffer.
     let result = unsafe { raw_send_wait(frame.base(), deadline, capability.0, endpoint.0, packet, buffer) };
     if result & MESSAGE == 0
         && let Some(error) = Error::from_word(result)

@@ -65,11 +65,11 @@ pub(crate) fn send_wait(
     frame: Frame,
     endpoint: CapAddr,
     capability: CapAddr,
-    packet: &Packet,
+    packet: Option<&Packet>,
     deadline: u64,
     buffer: &mut Packet,
 ) -> Result<Wake, Error> {
-    sys::native().send(endpoint, capability, packet)?;
+    sys::native().send(endpoint, capability, packet.unwrap_or(buffer))?;
     Ok(wait(frame, deadline, buffer))
 }
 

@@ -3,6 +3,7 @@
 use alloc::rc::Rc;
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
+use core::task::Poll;
 use core::time::Duration;
 use std::vec::Vec;
 
@@ -316,6 +317,27 @@ fn tasks_run_while_the_thread_waits_and_only_when_woken() {
     block_on(time::sleep(Duration::from_millis(25)));
     assert_eq!(*steps.borrow(), [0, 1]);
     assert!(waits() <= 5, "the domain slept from deadline to deadline");
+}
+
+#[test]
+fn a_task_that_wakes_itself_goes_on_without_an_event() {
+    domain(1 << 20);
+    let done = Rc::new(Cell::new(false));
+    let seen = done.clone();
+    executor::spawn(async move {
+        for _ in 0..5 {
+            let mut polled = false;
+            core::future::poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if core::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+        seen.set(true);
+        dispatch::unpark(ThreadId::MAIN);
+    });
+    dispatch::park();
+    assert!(done.get());
 }
 
 #[test]
