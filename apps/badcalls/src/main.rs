@@ -32,11 +32,10 @@ fn main() -> i32 {
         eprintln!("badcalls: expected SEED and COUNT, SEED, or nothing");
         return USAGE_STATUS;
     };
+    // Before the calls, since what they do to this program may keep it from opening its session at the console.
+    println!("badcalls: {count} calls with seed {seed}");
     let tally = run(seed, count);
-    println!(
-        "badcalls: {count} calls with seed {seed}: {} refused, {} unknown, {} taken",
-        tally.refused, tally.unknown, tally.taken
-    );
+    println!("badcalls: {} refused, {} unknown, {} taken", tally.refused, tally.unknown, tally.taken);
     0
 }
 
