@@ -194,7 +194,7 @@ fn part<M: Machine>(m: &M, slot: SlotRef, first: u64, count: u64) -> Result<Wind
     Ok(w)
 }
 
-/// The access rights in `wanted`, if `held` has them and W^X is kept.
+/// The access rights in `wanted`, if `held` has them, READ is among them and W^X is kept.
 fn check_access(held: Rights, wanted: Rights) -> Result<Rights, ErrorKind> {
     let wanted = wanted.and(ACCESS);
     if !held.contains(wanted) {

@@ -314,7 +314,7 @@ impl Model {
             if rights & !t.rights.bits() != 0 {
                 errors.push(ErrorKind::MissingRight);
             }
-            if rights == 0 || rights & 6 == 6 {
+            if rights & 1 == 0 || rights & 6 == 6 {
                 errors.push(ErrorKind::WriteAndExecute);
             }
             if level < 2 {

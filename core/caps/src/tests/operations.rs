@@ -455,7 +455,9 @@ fn map_refuses_what_cannot_be() {
     }
     let wx = Rights::WRITE.or(Rights::EXECUTE);
     assert_eq!(map(leaf, frame, MapArgs { rights: wx, ..ok }), ErrorKind::WriteAndExecute);
-    assert_eq!(map(leaf, frame, MapArgs { rights: Rights::REVOKE, ..ok }), ErrorKind::WriteAndExecute);
+    for rights in [Rights::REVOKE, Rights::NONE, Rights::WRITE, Rights::EXECUTE] {
+        assert_eq!(map(leaf, frame, MapArgs { rights, ..ok }), ErrorKind::WriteAndExecute);
+    }
     assert_eq!(map(leaf, frame, MapArgs { offset: 3 * PAGE_SIZE, ..ok }), ErrorKind::OutOfRange);
     assert_eq!(map(leaf, frame, MapArgs { offset: u64::MAX - 4095, ..ok }), ErrorKind::OutOfRange);
     assert_eq!(map(leaf, frame, MapArgs { offset: 1, ..ok }), ErrorKind::Unaligned);
