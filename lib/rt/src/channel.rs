@@ -270,7 +270,7 @@ impl Channel {
     /// Whether packets are in the ring.
     #[inline]
     pub(crate) fn has_packets(&self) -> bool {
-        self.ring.len() != 0
+        !self.ring.is_empty()
     }
 
     /// Does what a ready event asks for: packets, then flags. What is left over makes the event ready again.

@@ -249,16 +249,18 @@ impl Core {
     }
 
     /// Handles what a wait brought. The answer to a direct packet is left in `buffer`, and `answer` says so.
+    ///
+    /// After a direct packet nothing else is looked at: with an event ready or a deadline passed, the next wait ends at
+    /// once by `Run`.
     #[inline(always)]
     fn handle(&self, wake: Wake, buffer: &mut Packet, answer: &mut Answer) {
-        if let Wake::Message(event) = wake {
-            self.handle_message(event, buffer, answer);
+        match wake {
+            Wake::Message(event) => self.handle_message(event, buffer, answer),
+            Wake::Run => {
+                self.handle_ready();
+                time::fire();
+            }
         }
-        if self.frame.any_ready() {
-            answer.flush(buffer);
-            self.handle_ready();
-        }
-        time::fire();
     }
 
     #[inline(always)]

@@ -177,19 +177,19 @@ impl Ring {
         self.mask + 1
     }
 
-    /// Packets in it. What the words say is bounded by what the ring can hold.
-    #[inline]
-    pub(crate) fn len(self) -> u32 {
+    /// Whether no packet is in it.
+    #[inline(always)]
+    pub(crate) fn is_empty(self) -> bool {
         let head = self.half(offset_of!(RingHead, head)).load(Ordering::Relaxed);
-        let tail = self.half(offset_of!(RingHead, tail)).load(Ordering::Acquire);
-        tail.wrapping_sub(head).min(self.packets())
+        self.half(offset_of!(RingHead, tail)).load(Ordering::Relaxed) == head
     }
 
     /// Takes the oldest packet out.
     pub(crate) fn take(self) -> Option<Packet> {
-        if self.len() == 0 {
+        if self.is_empty() {
             return None;
         }
+        // The tail was written by this core's kernel, whose entry and return order everything.
         let head = self.half(offset_of!(RingHead, head));
         let index = head.load(Ordering::Relaxed);
         let offset = PACKET_SIZE as usize * (1 + (index & self.mask) as usize);

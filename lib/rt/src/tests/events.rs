@@ -58,6 +58,7 @@ fn channel(packets: u32) -> (Rc<Channel>, Arc<Log>) {
     let peer = slots::allocate().unwrap();
     sys::fake::with(|fake| fake.install(peer, CapType::EndPoint, 500, 0));
     channel.set_peer(Cap::new(peer));
+    #[expect(clippy::arc_with_non_send_sync)]
     let log = Arc::new(Log::default());
     attach_server(&channel, log.clone());
     (channel, log)
