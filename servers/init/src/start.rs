@@ -5,16 +5,18 @@ use alloc::vec::Vec;
 use core::cell::Cell as Slot;
 use core::fmt;
 use core::future::poll_fn;
+use core::pin::pin;
 use core::task::{Poll, Waker};
 use core::time::Duration;
 
 use abi::Rights;
+use abi::frame::Cause;
 use domain::servers::{
     INIT_DOMAIN, MEM_DOMAIN, NAMES, NAMES_DOMAIN, SERIAL_DOMAIN, SPAWN_DOMAIN, mem, serial, spawn,
 };
 use interfaces::{
-    CONSOLE, ConsoleClient, ExitStatus, MemoryClient, NamesClient, SPAWN, SYSTEM, SpawnClient, SpawnError,
-    SystemInfo, SystemServer,
+    CONSOLE, ConsoleClient, MemoryClient, NamesClient, SPAWN, SYSTEM, SpawnClient, SpawnError, SystemInfo,
+    SystemServer,
 };
 use rt::{LmpPort, RtError};
 use sys::{Any, Cap};
@@ -56,9 +58,21 @@ impl fmt::Display for InitError {
             InitError::Service(name, error) => write!(f, "service {name}: {error}"),
             InitError::Shell(error) => write!(f, "{SHELL}: {error}"),
             InitError::Ended(name, info) => {
-                write!(f, "{name} has ended (cause {}, code {:#x}, pc {:#x})", info.cause, info.code, info.pc)
+                write!(f, "{name} has ended: ")?;
+                how(f, info)
             }
         }
+    }
+}
+
+/// How a server ended, in words.
+fn how(f: &mut fmt::Formatter<'_>, info: &sys::DispatcherInfo) -> fmt::Result {
+    if info.cause == Cause::Exited as u8 {
+        write!(f, "exit code {}", info.code as u32 as i32)
+    } else if info.cause == Cause::Faulted as u8 {
+        write!(f, "fault at {:#x}, pc {:#x}, syndrome {:#x}", info.code, info.pc, info.esr)
+    } else {
+        f.write_str("it was stopped")
     }
 }
 
@@ -98,29 +112,26 @@ fn system(console: &mut Option<ConsoleClient<LmpPort>>) -> Result<u8, InitError>
     let mut boot = Boot::read().map_err(InitError::Boot)?;
     let modules = boot.map_modules().map_err(InitError::Boot)?;
     let bootstrap = Bootstrap::serve_own().map_err(|error| InitError::Service(NAMES, error))?;
-    let first = |name| move |error| InitError::Service(name, error);
+    let watch = Watch::new();
 
-    let memory_part = start_memory(&boot, modules, &bootstrap)?;
-    let memory: MemoryClient<LmpPort> = connect(rt::names::MEMORY)?;
-    let names_part = start_names(modules, &bootstrap, &memory)?;
-    let names: NamesClient<LmpPort> = connect(NAMES)?;
-    bootstrap.set_names(names);
+    let memory_part = watch.part(start_memory(&boot, modules, &bootstrap)?);
+    let memory: MemoryClient<LmpPort> = watch.connect(rt::names::MEMORY)?;
+    let names_part = watch.part(start_names(modules, &bootstrap, &memory)?);
+    bootstrap.set_names(watch.connect::<NamesClient<LmpPort>>(NAMES)?);
 
     let stage = Stage { modules, bootstrap: &bootstrap, memory: &memory };
-    let serial_part = stage.serial(&mut boot)?;
-    let parts = [memory_part, names_part, serial_part];
-    let spawn_part = stage.spawn(&boot, &parts)?;
+    let serial_part = watch.part(stage.serial(&mut boot)?);
+    *console = Some(watch.connect(CONSOLE)?);
+    release_console().map_err(|error| InitError::Service(CONSOLE, error.into()))?;
+    watch.part(stage.spawn(&boot, &[memory_part, names_part, serial_part])?);
     let machine = SystemServer::new(Machine(facts(&boot)));
-    rt::names::serve(SYSTEM, machine).map_err(first(SYSTEM))?;
-    let spawn: SpawnClient<LmpPort> = connect(SPAWN)?;
-    *console = Some(connect(CONSOLE)?);
-    let shell = spawn.spawn(SHELL, &[], &[]).map_err(InitError::Shell)?;
-    watch(parts.into_iter().chain([spawn_part]).collect(), spawn, shell)
-}
-
-/// Waits until a service is there, then connects to it.
-fn connect<C: ipc::Stub<LmpPort>>(name: &'static str) -> Result<C, InitError> {
-    rt::block_on(rt::names::connect_when_there(name)).map_err(|error| InitError::Service(name, error))
+    rt::names::serve(SYSTEM, machine).map_err(|error| InitError::Service(SYSTEM, error))?;
+    let spawn: SpawnClient<LmpPort> = watch.connect(SPAWN)?;
+    let status = watch.until(async {
+        let shell = spawn.spawn_async(SHELL, &[], &[]).await?;
+        spawn.wait_async(shell).await
+    })?;
+    Ok(status.map_err(InitError::Shell)?.code() as u8)
 }
 
 fn starting(name: &str) {
@@ -192,26 +203,24 @@ impl Stage<'_> {
             extra_own_kib: None,
             capabilities: &capabilities,
         };
-        let part = self.start(&needs)?;
-        release_console().map_err(|error| InitError::Service(CONSOLE, error.into()))?;
-        Ok(part)
+        self.start(&needs)
     }
 
     /// The spawn service sees the state of the parts before it, to list them.
-    fn spawn(&self, boot: &Boot, parts: &[Part; 3]) -> Result<Part, InitError> {
+    fn spawn(&self, boot: &Boot, parts: &[Running; 3]) -> Result<Part, InitError> {
         let (modules, bytes) = boot.modules().map_err(InitError::Boot)?;
         let mut extra = [0; 8];
         extra[spawn::EXTRA_MODULES] = bytes;
         extra[spawn::EXTRA_CORE] = boot.info().core.into();
         let mut capabilities = alloc::vec![(modules.cast(), spawn::MODULES, Rights::READ)];
         let own = Cap::<Any>::new(abi::layout::SELF_DISPATCHER);
-        let dispatchers = [own].into_iter().chain(parts.iter().map(|part| part.child.dispatcher().cast()));
+        let dispatchers = [own].into_iter().chain(parts.iter().map(|part| part.dispatcher.cast()));
         for (index, dispatcher) in dispatchers.enumerate() {
             capabilities.push((dispatcher, spawn::dispatcher(index as u64), Rights::READ));
         }
         extra[spawn::EXTRA_KIB] = own_kib();
         for (index, part) in parts.iter().enumerate() {
-            extra[spawn::EXTRA_KIB + 1 + index] = part.bytes / 1024;
+            extra[spawn::EXTRA_KIB + 1 + index] = part.kib;
         }
         self.start(&Needs {
             name: "spawn",
@@ -244,50 +253,67 @@ fn ticks_per_second() -> u64 {
     now.after(Duration::from_secs(1)).ticks() - now.ticks()
 }
 
-/// What ends first: the shell, with its status, or a server.
-struct First {
-    result: Slot<Option<Result<u8, InitError>>>,
+/// A server that runs and is watched.
+#[derive(Clone, Copy)]
+struct Running {
+    dispatcher: Cap<sys::Dispatcher>,
+    /// What it takes.
+    kib: u64,
+}
+
+/// Watches the servers: no wait of `init` outlives one that it may depend on.
+#[derive(Clone)]
+struct Watch(Rc<Ended>);
+
+/// The server that ended first.
+struct Ended {
+    error: Slot<Option<InitError>>,
     waiting: Slot<Option<Waker>>,
 }
 
-impl First {
-    fn set(&self, result: Result<u8, InitError>) {
-        let earlier = self.result.take();
-        self.result.set(Some(earlier.unwrap_or(result)));
-        if let Some(waker) = self.waiting.take() {
+impl Watch {
+    fn new() -> Watch {
+        Watch(Rc::new(Ended { error: Slot::new(None), waiting: Slot::new(None) }))
+    }
+
+    /// Watches a server from now on.
+    fn part(&self, part: Part) -> Running {
+        let running = Running { dispatcher: part.child.dispatcher(), kib: part.bytes / 1024 };
+        let watch = self.clone();
+        rt::spawn(async move {
+            part.ended.wait().await;
+            if let Ok(info) = part.child.dispatcher().info() {
+                watch.set(InitError::Ended(part.name, info));
+            }
+        });
+        running
+    }
+
+    fn set(&self, error: InitError) {
+        let earlier = self.0.error.take();
+        self.0.error.set(Some(earlier.unwrap_or(error)));
+        if let Some(waker) = self.0.waiting.take() {
             waker.wake();
         }
     }
 
-    async fn wait(&self) -> Result<u8, InitError> {
-        poll_fn(|context| match self.result.take() {
-            Some(result) => Poll::Ready(result),
-            None => {
-                self.waiting.set(Some(context.waker().clone()));
-                Poll::Pending
+    /// Waits for `future`, unless a server ends before.
+    fn until<T>(&self, future: impl Future<Output = T>) -> Result<T, InitError> {
+        let mut future = pin!(future);
+        rt::block_on(poll_fn(|context| {
+            if let Some(error) = self.0.error.take() {
+                return Poll::Ready(Err(error));
             }
-        })
-        .await
+            self.0.waiting.set(Some(context.waker().clone()));
+            future.as_mut().poll(context).map(Ok)
+        }))
     }
-}
 
-fn watch(parts: Vec<Part>, spawn: SpawnClient<LmpPort>, shell: u64) -> Result<u8, InitError> {
-    let first = Rc::new(First { result: Slot::new(None), waiting: Slot::new(None) });
-    for part in parts {
-        let first = first.clone();
-        rt::spawn(async move {
-            part.ended.wait().await;
-            if let Ok(info) = part.child.dispatcher().info() {
-                first.set(Err(InitError::Ended(part.name, info)));
-            }
-        });
+    /// Waits until a service is there, then connects to it.
+    fn connect<C: ipc::Stub<LmpPort>>(&self, name: &'static str) -> Result<C, InitError> {
+        let connected = self.until(rt::names::connect_when_there(name))?;
+        connected.map_err(|error| InitError::Service(name, error))
     }
-    let shells = first.clone();
-    rt::spawn(async move {
-        let ended = spawn.wait_async(shell).await;
-        shells.set(ended.map(|status: ExitStatus| status.code() as u8).map_err(InitError::Shell));
-    });
-    rt::block_on(first.wait())
 }
 
 const _: () = assert!(spawn::PARTS[0].0 == INIT_DOMAIN);
