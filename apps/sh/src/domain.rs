@@ -95,12 +95,13 @@ impl World for Domain {
         barreldish::flush();
         let spawn = connected(&mut self.spawn, SPAWN).map_err(RunError::Failed)?;
         let console = session().ok();
+        let interrupt = ctrl_c(console.as_deref());
         if let Some(console) = &console {
             // In raw mode Ctrl-C would be kept for the next line. If the console is gone, the program runs without.
             self.raw = console.set_mode(ConsoleMode::Line).is_err() && self.raw;
         }
         let start = Start { program, arguments, environment };
-        let end = block_on(run_in_foreground(&spawn, console.as_deref(), start));
+        let end = block_on(run_in_foreground(&spawn, start, interrupt));
         if let Err(SpawnError::Call(_)) = end {
             self.spawn = None;
         }
@@ -163,13 +164,13 @@ struct Start<'a> {
     environment: &'a [String],
 }
 
-/// Runs a program to its end, or to Ctrl-C, which also counts while it is being started.
+/// Runs a program to its end, or to Ctrl-C.
 async fn run_in_foreground(
     spawn: &Spawn,
-    console: Option<&Session>,
     start: Start<'_>,
+    interrupt: impl Future<Output = ()>,
 ) -> Result<End, SpawnError> {
-    let mut interrupted = pin!(ctrl_c(console));
+    let mut interrupted = pin!(interrupt);
     let pid = spawn.spawn_async(start.program, start.arguments, start.environment).await?;
     let mut ended = pin!(spawn.wait_async(pid));
     match either(ended.as_mut(), interrupted.as_mut()).await {
@@ -193,14 +194,18 @@ async fn kill(
     }
 }
 
-/// Ready when Ctrl-C is typed; never without a console that can tell.
-async fn ctrl_c(console: Option<&Session>) {
-    let typed = match console {
-        Some(console) => console.interrupted_async().await.is_ok(),
-        None => false,
-    };
-    if !typed {
-        core::future::pending::<()>().await;
+/// Ready when Ctrl-C is typed from this call on; never without a console that can tell.
+fn ctrl_c(console: Option<&Session>) -> impl Future<Output = ()> + use<> {
+    // Asked here, not when the future is polled: Ctrl-C also counts while the program is being started.
+    let typed = console.map(Session::interrupted_async);
+    async {
+        let told = match typed {
+            Some(typed) => typed.await.is_ok(),
+            None => false,
+        };
+        if !told {
+            core::future::pending::<()>().await;
+        }
     }
 }
 

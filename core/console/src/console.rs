@@ -50,7 +50,8 @@ impl Console {
         Ok(())
     }
 
-    /// Changes how a session gets its input; holds for reads that wait already. A shell that reads raw sets line
+    /// Changes how a session gets its input; holds for reads that wait already, and for a Ctrl-C that was typed
+    /// already. A shell that reads raw sets line
     /// mode while it waits for a program, so that Ctrl-C becomes [`Effect::Interrupt`] even if the program has no
     /// session.
     ///
@@ -59,6 +60,12 @@ impl Console {
     /// [`Error::NoSession`].
     pub fn set_mode(&mut self, client: ClientId, mode: Mode) -> Result<(), Error> {
         self.live(client)?.mode = mode;
+        if mode == Mode::Line {
+            // Ctrl-C may have come before the shell got around to this.
+            for byte in self.input.take_all_typed() {
+                self.arrive(byte);
+            }
+        }
         self.settle();
         Ok(())
     }
@@ -116,17 +123,22 @@ impl Console {
     pub fn received(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.input_room());
         for &byte in &bytes[..count] {
-            if byte == CTRL_C {
-                // What came before it first, so that it does not matter how the bytes were cut.
-                self.settle();
-                if self.interrupt_front() {
-                    continue;
-                }
-            }
-            self.input.push(byte);
+            self.arrive(byte);
         }
         self.settle();
         count
+    }
+
+    /// Keeps a typed byte for its reader; Ctrl-C is for the session in front, if that wants to hear of it.
+    fn arrive(&mut self, byte: u8) {
+        if byte == CTRL_C {
+            // What came before it first, so that it does not matter how the bytes were cut.
+            self.settle();
+            if self.interrupt_front() {
+                return;
+            }
+        }
+        self.input.push(byte);
     }
 
     /// How many bytes [`Self::received`] takes.

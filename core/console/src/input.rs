@@ -24,6 +24,11 @@ impl Input {
         self.typed.push_back(byte);
     }
 
+    /// Takes all that was typed and is no part of a line yet.
+    pub(crate) fn take_all_typed(&mut self) -> VecDeque<u8> {
+        core::mem::take(&mut self.typed)
+    }
+
     /// Drops what was typed since the last Enter.
     pub(crate) fn drop_unfinished(&mut self) {
         match self.typed.iter().rposition(is_enter) {

@@ -145,6 +145,33 @@ fn ctrl_c_reaches_a_line_session_that_reads_and_one_that_does_not() {
 }
 
 #[test]
+fn ctrl_c_typed_before_a_change_to_line_mode_counts_and_what_follows_is_kept() {
+    let mut desk = Desk::default();
+    desk.open(1, Mode::Raw);
+    desk.type_text("next\rjunk\x03more\r");
+    assert_eq!(desk.interrupts, []);
+    desk.console.set_mode(1, Mode::Line).unwrap();
+    desk.run();
+    assert_eq!(desk.interrupts, [1]);
+    desk.console.set_mode(1, Mode::Raw).unwrap();
+    desk.read(1, 1, 100);
+    desk.read(1, 2, 100);
+    assert_eq!(desk.answers(), [answer(1, 1, "next\r"), answer(1, 2, "more\r")]);
+}
+
+#[test]
+fn ctrl_c_stays_input_while_the_session_in_front_is_raw() {
+    let mut desk = Desk::default();
+    desk.open(1, Mode::Raw);
+    desk.open(2, Mode::Raw);
+    desk.type_text("a\x03b");
+    desk.console.set_mode(1, Mode::Line).unwrap();
+    desk.read(2, 1, 100);
+    assert_eq!(desk.interrupts, []);
+    assert_eq!(desk.answers(), [answer(2, 1, "a\x03b")]);
+}
+
+#[test]
 fn a_line_of_100_kb_arrives_whole_in_pieces() {
     let mut desk = Desk::default();
     let text: Vec<u8> = (0..100_000u32).map(|i| b'a' + (i % 26) as u8).chain([b'\r']).collect();
