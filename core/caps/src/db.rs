@@ -193,7 +193,7 @@ impl Db {
     }
 
     /// Writes a capability with a new key into an empty slot and puts it into the tree behind `place`.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn add_node<M: Machine>(&mut self, m: &mut M, slot: SlotRef, new: &New, place: u32) {
         write(m, slot, new, Flags::IN_TREE);
         ring::alone(m, slot);

@@ -2,7 +2,7 @@
 
 use abi::boot::{Device, DeviceKind, MAX_COMMAND_LINE, MAX_DEVICES};
 
-use crate::fdt::{Node, Tree, total_size};
+use crate::fdt::{Node, Tree, is_same, total_size};
 
 /// Most regions of RAM, and most reserved regions, that are kept.
 pub const MAX_RANGES: usize = 16;
@@ -170,17 +170,20 @@ impl Facts {
     }
 
     fn take_node(&mut self, node: &Node) {
-        match (node.depth, node.property("device_type")) {
-            (_, Some(b"memory\0")) if node.is_enabled() => self.take_ram(node),
-            (_, Some(b"cpu\0")) => self.cores += 1,
-            (1, _) if node.name == b"chosen" => self.take_chosen(node),
-            (2, _) if node.parent == b"reserved-memory" => self.take_reserved(node),
-            _ if node.is_compatible("arm,psci-0.2") || node.is_compatible("arm,psci-1.0") => {
-                let smc = node.property("method") == Some(b"smc\0");
-                self.conduit = if smc { Conduit::Smc } else { Conduit::Hvc };
+        if node.is("device_type", "cpu") {
+            self.cores += 1;
+        } else if node.is("device_type", "memory") {
+            if node.is_enabled() {
+                self.take_ram(node);
             }
-            _ if node.is_enabled() => self.take_device(node),
-            _ => {}
+        } else if node.depth == 1 && is_same(node.name, "chosen") {
+            self.take_chosen(node);
+        } else if node.depth == 2 && is_same(node.parent, "reserved-memory") {
+            self.take_reserved(node);
+        } else if node.is_compatible("arm,psci-0.2") || node.is_compatible("arm,psci-1.0") {
+            self.conduit = if node.is("method", "smc") { Conduit::Smc } else { Conduit::Hvc };
+        } else if node.is_enabled() {
+            self.take_device(node);
         }
     }
 

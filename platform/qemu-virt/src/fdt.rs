@@ -27,6 +27,12 @@ fn string(bytes: &[u8], offset: usize) -> Option<&[u8]> {
     rest.get(..rest.iter().position(|&byte| byte == 0)?)
 }
 
+/// Whether a name is this text. A call: unfolded for each text it would take more room.
+#[inline(never)]
+pub fn is_same(name: &[u8], text: &str) -> bool {
+    name == text.as_bytes()
+}
+
 /// Total size in bytes that the header of a tree tells, or `None` if this is no header of a tree.
 pub fn total_size(header: &[u8]) -> Option<usize> {
     if word(header, 0)? != MAGIC {
@@ -63,6 +69,22 @@ impl<'a> Tree<'a> {
     pub fn reservations(&self) -> impl Iterator<Item = (u64, u64)> + 'a {
         let entry = |bytes: &[u8]| Some((Cells(bytes).take(2)?.0, Cells(bytes.get(8..)?).take(2)?.0));
         self.reservations.chunks_exact(16).map_while(entry).take_while(|&(base, size)| (base, size) != (0, 0))
+    }
+
+    /// The property at `offset` of the structure block, if there is one.
+    #[inline(never)]
+    fn property_at(&self, mut offset: usize) -> Option<Property<'a>> {
+        while word(self.structure, offset)? == NOP {
+            offset += 4;
+        }
+        if word(self.structure, offset)? != PROP {
+            return None;
+        }
+        let size = word(self.structure, offset + 4)? as usize;
+        let name = self.strings.get(word(self.structure, offset + 8)? as usize..)?;
+        let start = offset + 12;
+        let value = self.structure.get(start..start.checked_add(size)?)?;
+        Some(Property { name, value, next: (start + size + 3) & !3 })
     }
 
     /// All nodes, a parent before its children.
@@ -156,18 +178,9 @@ impl<'a> Node<'a> {
         let tree = self.tree;
         let mut offset = self.properties;
         core::iter::from_fn(move || {
-            while word(tree.structure, offset)? == NOP {
-                offset += 4;
-            }
-            if word(tree.structure, offset)? != PROP {
-                return None;
-            }
-            let size = word(tree.structure, offset + 4)? as usize;
-            let name = tree.strings.get(word(tree.structure, offset + 8)? as usize..)?;
-            let start = offset + 12;
-            let value = tree.structure.get(start..start.checked_add(size)?)?;
-            offset = (start + size + 3) & !3;
-            Some(Property { name, value, next: offset })
+            let property = tree.property_at(offset)?;
+            offset = property.next;
+            Some(property)
         })
     }
 
@@ -180,7 +193,15 @@ impl<'a> Node<'a> {
         self.properties().find(is_it).map(|property| property.value)
     }
 
+    /// Whether the property `name` is this string.
+    #[inline(never)]
+    pub fn is(&self, name: &str, text: &str) -> bool {
+        let value = self.property(name).and_then(|value| value.strip_suffix(b"\0"));
+        value.is_some_and(|value| is_same(value, text))
+    }
+
     /// Value of a property that is one 32-bit number.
+    #[inline(never)]
     pub fn number(&self, name: &str) -> Option<u32> {
         word(self.property(name)?, 0)
     }

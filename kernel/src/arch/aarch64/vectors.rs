@@ -63,7 +63,10 @@ vectors:
         fatal   15
 
         .balign 128
+
+// Between the entry code and the table there is room, since the table is aligned.
 // x0: entry of the table; TPIDR_EL0: x0.
+.section .text.entry, "ax"
 fatal_exception:
         msr     contextidr_el1, x0
         mov     x0, sp
