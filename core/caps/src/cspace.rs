@@ -147,7 +147,8 @@ impl Db {
     }
 
     /// Moves the capabilities of the L1CNode `old` to the same indices of the larger, empty L1CNode `new`, some at a call.
-    /// The first call looks at all slots of `new`, at most 4,095 (K2). Until `Done` an address must be looked up in the new CNode and then, on `NoCNode`, in the old one.
+    /// The first call looks at all slots of `new`, at most 4,095 (K2). Until `Done` an address must be looked up in
+    /// the new CNode and then, on `NoCNode`, in the old one.
     ///
     /// Errors: `EmptySlot`, `InDelete`, `Frozen`; `WrongType` when one is no L1CNode; `MissingRight` without
     /// WRITE on both; `TooSmall` when `new` is not larger; `SlotOccupied` when something is in

@@ -40,10 +40,14 @@ impl Db {
             m.dispatcher_ends(base, size);
         }
         let grave = Container::of(ty, base, size).grave;
+        let held = m.slot(slot).is(Flags::HELD);
         self.relocate(m, slot, grave);
+        if held {
+            m.held_ends(slot);
+        }
         let below = core::mem::replace(&mut self.zombies, grave.0);
         let s = m.slot_mut(grave);
-        s.flags = s.flags.or(Flags::ZOMBIE.or(Flags::IN_DELETE));
+        s.flags = s.flags.without(Flags::HELD).or(Flags::ZOMBIE.or(Flags::IN_DELETE));
         (s.aux32, s.aux64) = (0, below as u64);
     }
 

@@ -56,6 +56,8 @@ pub struct Fake {
     pub ended_events: Vec<(u64, u32)>,
     /// Interrupts that have ended since the checker last looked.
     pub ended_interrupts: Vec<(u64, u64)>,
+    /// Held slots that have been emptied.
+    pub ended_held: Vec<SlotRef>,
     /// How often a unit has become empty.
     pub empty_units: u64,
 }
@@ -73,6 +75,7 @@ impl Fake {
             ended_dispatchers: Vec::new(),
             ended_events: Vec::new(),
             ended_interrupts: Vec::new(),
+            ended_held: Vec::new(),
             empty_units: 0,
         }
     }
@@ -191,7 +194,10 @@ impl Machine for Fake {
     fn interrupts_end(&mut self, first: u64, count: u64) {
         self.ended_interrupts.push((first, count));
     }
-    fn held_ends(&mut self, _slot: SlotRef) {}
+    fn held_ends(&mut self, slot: SlotRef) {
+        assert!(self.slot(slot).is_empty());
+        self.ended_held.push(slot);
+    }
     fn unit_empty(&mut self) {
         self.empty_units += 1;
     }

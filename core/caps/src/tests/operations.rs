@@ -656,6 +656,27 @@ fn a_dispatcher_ends_with_its_capabilities_and_events() {
 }
 
 #[test]
+fn a_dispatcher_learns_when_what_it_runs_on_is_taken_away() {
+    let mut w = with_memory();
+    w.unit(64, 8, slot(60));
+    w.retype(slot(61), CapType::Dispatcher, 0, 0, 1, slot(A)).unwrap();
+    let inside = SlotRef::at(page(RAM_PAGE + 64));
+    let root = [(CapType::L1CNode, 1), (CapType::VNodeL0, 2), (CapType::Frame, 3)];
+    for (i, (ty, place)) in (1u32..).zip(root) {
+        w.retype(slot(MEMORY), ty, u64::from(i) * PAGE_SIZE, PAGE_SIZE, 1, slot(A + i)).unwrap();
+        w.copy(slot(A + i), inside.plus(place), Rights::ALL).unwrap();
+        w.db.mark_held(&mut w.m, inside.plus(place));
+        // The dispatcher's is the last: it is deleted as such.
+        w.delete(slot(A + i)).unwrap();
+    }
+    assert!(w.m.ended_held.is_empty());
+    w.revoke(slot(MEMORY)).unwrap();
+    assert_eq!(w.m.ended_held, [1, 2, 3].map(|place| inside.plus(place)));
+    assert_eq!(w.get(slot(A)).cap_type(), CapType::Dispatcher);
+    w.tear_down();
+}
+
+#[test]
 fn revoke_takes_copies_and_descendants_and_nothing_else() {
     let mut w = with_address_space();
     w.map(slot(A + 3), slot(C), slot(B), frame_window(5, 2)).unwrap();
