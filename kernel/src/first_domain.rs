@@ -319,7 +319,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Writes into memory that was made for `init` and that nobody else uses yet.
+    /// Writes into memory that was made for `init` and that nobody else uses yet. A call, since copies of constants to
+    /// places of unknown alignment are unfolded byte by byte.
+    #[inline(never)]
     fn write(&mut self, base: u64, bytes: &[u8]) {
         let target = self.core.machine.hardware.direct_map(base);
         // SAFETY: `base` and its length lie in a frame that `make` has just carved; `init` does not run yet.

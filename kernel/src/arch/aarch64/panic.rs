@@ -164,15 +164,9 @@ fn kind(frame: &Frame) -> &'static str {
 }
 
 fn registers(out: &mut dyn Write, frame: &Frame) {
-    let special = [
-        ("esr", frame.esr),
-        ("far", frame.far),
-        ("elr", frame.elr),
-        ("spsr", frame.spsr),
-        ("sp", frame.sp),
-        ("vector", frame.vector),
-    ];
-    for (name, value) in special {
+    const NAMES: [&str; 6] = ["esr", "far", "elr", "spsr", "sp", "vector"];
+    let values = [frame.esr, frame.far, frame.elr, frame.spsr, frame.sp, frame.vector];
+    for (name, value) in NAMES.iter().zip(values) {
         register(out, name, value);
     }
     for (number, &value) in frame.x.iter().enumerate() {
@@ -181,6 +175,7 @@ fn registers(out: &mut dyn Write, frame: &Frame) {
     }
 }
 
+#[inline(never)]
 fn register(out: &mut dyn Write, name: &str, value: u64) {
     let _ = out.write_str("  ");
     let _ = out.write_str(name);
