@@ -34,12 +34,15 @@ const TABLE_OR_PAGE: u64 = 1 << 1;
 const ATTRIBUTES_NORMAL: u64 = 0 << 2;
 const ATTRIBUTES_DEVICE: u64 = 1 << 2;
 const USER: u64 = 1 << 6;
-const READ_ONLY: u64 = 1 << 7;
+const READ_ONLY_BIT: u32 = 7;
+const READ_ONLY: u64 = 1 << READ_ONLY_BIT;
 const INNER_SHAREABLE: u64 = 3 << 8;
 const ACCESSED: u64 = 1 << 10;
 const NOT_GLOBAL: u64 = 1 << 11;
 const PRIVILEGED_EXECUTE_NEVER: u64 = 1 << 53;
-const USER_EXECUTE_NEVER: u64 = 1 << 54;
+const USER_EXECUTE_NEVER_BIT: u32 = 54;
+const USER_EXECUTE_NEVER: u64 = 1 << USER_EXECUTE_NEVER_BIT;
+const _: () = assert!(Rights::WRITE.bits() == 1 << 1 && Rights::EXECUTE.bits() == 1 << 2);
 
 /// Entries flushed one by one; for more than that the whole address space is cheaper.
 const FLUSH_EACH_UP_TO: u16 = 32;
@@ -59,12 +62,18 @@ fn attributes(w: &Window) -> u64 {
     if w.child {
         return VALID | TABLE_OR_PAGE;
     }
-    let shape = if w.level == 3 { TABLE_OR_PAGE } else { 0 };
-    let memory = if w.device { ATTRIBUTES_DEVICE } else { ATTRIBUTES_NORMAL | INNER_SHAREABLE };
+    const COMMON: u64 = VALID | USER | ACCESSED | NOT_GLOBAL | PRIVILEGED_EXECUTE_NEVER;
+    let rights = w.rights.bits();
+    let mut descriptor = COMMON | READ_ONLY | USER_EXECUTE_NEVER;
     // A right to write implies one to read: the architecture has no write-only pages.
-    let writable = if w.rights.contains(Rights::WRITE) { 0 } else { READ_ONLY };
-    let executable = if w.rights.contains(Rights::EXECUTE) && !w.device { 0 } else { USER_EXECUTE_NEVER };
-    VALID | shape | memory | USER | writable | ACCESSED | NOT_GLOBAL | PRIVILEGED_EXECUTE_NEVER | executable
+    descriptor ^= (rights & Rights::WRITE.bits()) << (READ_ONLY_BIT - 1);
+    if w.device {
+        descriptor |= ATTRIBUTES_DEVICE;
+    } else {
+        descriptor |= ATTRIBUTES_NORMAL | INNER_SHAREABLE;
+        descriptor ^= (rights & Rights::EXECUTE.bits()) << (USER_EXECUTE_NEVER_BIT - 2);
+    }
+    if w.level == 3 { descriptor | TABLE_OR_PAGE } else { descriptor }
 }
 
 /// Writes entries `[first, first + count)` of the window. The entries were invalid, so the TLB holds nothing of them.

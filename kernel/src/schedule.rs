@@ -314,7 +314,7 @@ fn prepare(core: &mut Core, d: DispatcherRef) -> Option<Next> {
     let next = match entry {
         Entry::Interrupted => Next::Restore,
         Entry::Disabled => {
-            core.context = frame.load_context(Area::Disabled);
+            frame.load_context(Area::Disabled, &mut core.context);
             Next::Restore
         }
         Entry::Run(preempted) => upcall(Upcall::Run, [u64::from(preempted), 0]),

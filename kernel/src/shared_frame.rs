@@ -8,14 +8,14 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use abi::frame::{AREAS_OFFSET, Area, CONTEXT_SIZE, Context, READY_OFFSET};
 use abi::packet::{PACKET_SIZE, Packet};
 
+use crate::arch;
+
 /// A dispatcher frame, reached by its physical memory.
 #[derive(Clone, Copy)]
 pub struct SharedFrame {
     base: *mut u8,
     size: u64,
 }
-
-const WORDS: usize = (CONTEXT_SIZE / 8) as usize;
 
 impl SharedFrame {
     /// The frame at `base`.
@@ -74,31 +74,26 @@ impl SharedFrame {
         self.word(8).fetch_or_relaxed(1 << group);
     }
 
-    /// Copies a context out of a save area.
-    pub fn load_context(self, area: Area) -> Context {
-        let start = AREAS_OFFSET + area as u64 * CONTEXT_SIZE;
-        let mut context = Context { x: [0; 31], sp: 0, pc: 0, pstate: 0, tpidr: 0, reserved: 0 };
-        for (i, x) in context.x.iter_mut().enumerate() {
-            *x = self.word(start + 8 * i as u64).load(Relaxed);
-        }
-        context.sp = self.word(start + 8 * 31).load(Relaxed);
-        context.pc = self.word(start + 8 * 32).load(Relaxed);
-        context.pstate = self.word(start + 8 * 33).load(Relaxed);
-        context.tpidr = self.word(start + 8 * 34).load(Relaxed);
-        context
+    /// Copies a context out of a save area. What user space writes there meanwhile, on another core, may or may not be in it.
+    #[inline(always)]
+    pub fn load_context(self, area: Area, context: &mut Context) {
+        // SAFETY: the area lies in the frame (see `word`), `context` is one, and any bits make a context.
+        unsafe { arch::copy_context(self.area(area), context) };
     }
 
     /// Copies a context into a save area.
+    #[inline(always)]
     pub fn store_context(self, area: Area, context: &Context) {
-        let start = AREAS_OFFSET + area as u64 * CONTEXT_SIZE;
-        for (i, x) in context.x.iter().enumerate() {
-            self.word(start + 8 * i as u64).store(*x, Relaxed);
-        }
-        self.word(start + 8 * 31).store(context.sp, Relaxed);
-        self.word(start + 8 * 32).store(context.pc, Relaxed);
-        self.word(start + 8 * 33).store(context.pstate, Relaxed);
-        self.word(start + 8 * 34).store(context.tpidr, Relaxed);
-        const _: () = assert!(WORDS == 36);
+        // SAFETY: as `load_context`.
+        unsafe { arch::copy_context(context, self.area(area)) };
+    }
+
+    #[inline(always)]
+    fn area(self, area: Area) -> *mut Context {
+        let offset = AREAS_OFFSET + area as u64 * CONTEXT_SIZE;
+        debug_assert!(offset + CONTEXT_SIZE <= self.size);
+        // SAFETY: inside the frame, which is at least a page.
+        unsafe { self.base.add(offset as usize).cast() }
     }
 
     /// The receiver's count of packets taken out of the ring at `ring`.

@@ -90,7 +90,7 @@ fn a_stale_binding_leaves_the_new_owner_of_an_interrupt_alone() {
     let irqs = (1..60)
         .map(free)
         .find(|&a| {
-            matches!(call(&mut core, Syscall::CapIdentify, &[a]), Ok(_))
+            call(&mut core, Syscall::CapIdentify, &[a]).is_ok()
                 && core.results[1] & 0xff == CapType::IrqSource as u64
         })
         .unwrap();
@@ -113,7 +113,7 @@ fn deleting_a_wide_irq_source_leaves_narrower_ones_bound() {
     let irqs = (1..60)
         .map(free)
         .find(|&a| {
-            matches!(call(&mut core, Syscall::CapIdentify, &[a]), Ok(_))
+            call(&mut core, Syscall::CapIdentify, &[a]).is_ok()
                 && core.results[1] & 0xff == CapType::IrqSource as u64
         })
         .unwrap();
@@ -319,7 +319,8 @@ fn the_direct_way_does_not_overlook_ready_events() {
     schedule::next(&mut core);
     assert_eq!(core.machine.current, Some(d));
     let frame = core.machine.frame(d).unwrap();
-    // receiver: head := tail, ready := 0   (user space)
+    // What the receiver's user space does: takes the packet, and clears its ready events.
+    // SAFETY: both words lie in the receiver's frame, which the arena backs.
     unsafe {
         let base = core.machine.hardware.direct_map(core.machine.dispatcher(d).slots[3].base());
         base.add(0x1000).cast::<u32>().write(1);
@@ -352,7 +353,7 @@ fn random_lifecycle_leaves_no_dangling_reference() {
         let irqs = (1..60)
             .map(free)
             .find(|&a| {
-                matches!(call(&mut core, Syscall::CapIdentify, &[a]), Ok(_))
+                call(&mut core, Syscall::CapIdentify, &[a]).is_ok()
                     && core.results[1] & 0xff == CapType::IrqSource as u64
             })
             .unwrap();

@@ -131,7 +131,8 @@ fn a_resumed_context_is_the_one_that_was_saved_and_waits_for_ready_events() {
     let mut core = core();
     let d = core.machine.current.expect("init runs");
     let frame = core.machine.frame(d).expect("frame");
-    let mut context = frame.load_context(Area::Enabled);
+    let mut context = core.context;
+    frame.load_context(Area::Enabled, &mut context);
     (context.pc, context.x[7]) = (0x1234, 99);
     frame.store_context(Area::Enabled, &context);
     frame.set_ready(5);

@@ -2,15 +2,16 @@
 
 use abi::syscall::MAP_FILL;
 use abi::{CapType, Error, Rights};
-use caps::{Db, MapArgs};
+use caps::{Db, MapArgs, SlotRef};
 
-use super::{Args, DONE, Reply, capability, lookup, slot_pair};
+use super::{Args, DONE, Reply, capability, lookup_argument, slot_pair, slots_at};
 use crate::cpu::Core;
 
 pub(super) fn map(core: &mut Core, a: Args) -> Result<Reply, Error> {
-    let vnode = lookup(core, a[0]).map_err(|kind| Error::new(kind, 0))?;
-    let destination = slot_pair(core, &a, 1, CapType::Mapping)?;
-    let target = lookup(core, a[3]).map_err(|kind| Error::new(kind, 3))?;
+    let [vnode, destination, target] = match slots_at(core, [a[0], a[2], a[3]]) {
+        Some(found) if a[1] == 0 => found,
+        _ => map_slots(core, &a)?,
+    };
     let (first, count) = (a[5] & 0xffff, a[5] >> 16);
     let arguments =
         MapArgs { offset: a[4], first, count, rights: Rights::from_bits(a[6]), fill: a[6] & MAP_FILL != 0 };
@@ -18,8 +19,19 @@ pub(super) fn map(core: &mut Core, a: Args) -> Result<Reply, Error> {
     Ok(DONE)
 }
 
+/// VNode, destination and target of `map`, in the long way.
+#[cold]
+fn map_slots(core: &Core, a: &Args) -> Result<[SlotRef; 3], Error> {
+    let vnode = lookup_argument(core, a[0], 0)?;
+    let destination = slot_pair(core, a, 1, CapType::Mapping)?;
+    Ok([vnode, destination, lookup_argument(core, a[3], 3)?])
+}
+
 pub(super) fn fill(core: &mut Core, a: Args) -> Result<Reply, Error> {
-    let mapping = capability(core, &a, 0, CapType::Mapping, Rights::NONE)?;
+    let mapping = match slots_at(core, [a[0]]) {
+        Some([found]) => found,
+        None => lookup_argument(core, a[0], 0)?,
+    };
     Db::fill(&mut core.machine, mapping, a[1], a[2])?;
     Ok(DONE)
 }

@@ -124,6 +124,19 @@ pub fn lookup_argument(core: &Core, address: u64, argument: u8) -> Result<SlotRe
     lookup(core, address).map_err(|kind| Error::new(kind, argument))
 }
 
+/// The slots, empty or not, that addresses of the caller name; `None` when one names none, or is found in the long way
+/// only. For calls whose instructions are counted: one look at the root serves all, and nothing says what was wrong.
+#[inline(always)]
+fn slots_at<const N: usize>(core: &Core, addresses: [u64; N]) -> Option<[SlotRef; N]> {
+    let m = &core.machine;
+    let root = cspace(m, m.current?).ok()?;
+    let mut found = [SlotRef::NONE; N];
+    for (slot, address) in found.iter_mut().zip(addresses) {
+        *slot = Db::slot_at(m, root, CapAddr(address)).ok()?;
+    }
+    Some(found)
+}
+
 /// A capability of the caller with this type and at least these rights, from argument number `argument`.
 fn capability(core: &Core, a: &Args, argument: u8, ty: CapType, rights: Rights) -> Result<SlotRef, Error> {
     let check = || {

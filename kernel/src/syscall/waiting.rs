@@ -46,7 +46,7 @@ pub(super) fn resume(core: &mut Core, a: Args) -> Result<Reply, Error> {
     if frame.any_ready() {
         return Ok(DONE);
     }
-    core.context = frame.load_context(area);
+    frame.load_context(area, &mut core.context);
     frame.set_disabled(false);
     m.dispatcher_mut(d).entry = Entry::Interrupted;
     Ok(Reply::Switch)

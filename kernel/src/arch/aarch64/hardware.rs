@@ -2,6 +2,8 @@
 
 use core::arch::asm;
 
+use abi::frame::Context;
+
 use crate::board::{Board, CpuInterface};
 use crate::boot_map::DIRECT_BASE;
 use crate::page_table::Tlb;
@@ -136,6 +138,33 @@ impl Hardware {
     /// Starts the machine anew.
     pub fn restart(&mut self) -> ! {
         self.board.power.reset()
+    }
+}
+
+/// Copies a context by pairs of registers.
+///
+/// # Safety
+/// Both point to a context that the kernel may access; they do not overlap.
+#[inline(always)]
+pub unsafe fn copy_context(from: *const Context, to: *mut Context) {
+    const _: () = assert!(size_of::<Context>() == 288);
+    // SAFETY: 18 times 16 bytes, the caller's promise.
+    unsafe {
+        asm!(
+            ".irp offset, 0, 32, 64, 96, 128, 160, 192, 224, 256",
+            "ldp {a}, {b}, [{from}, #\\offset]",
+            "ldp {c}, {d}, [{from}, #\\offset + 16]",
+            "stp {a}, {b}, [{to}, #\\offset]",
+            "stp {c}, {d}, [{to}, #\\offset + 16]",
+            ".endr",
+            from = in(reg) from,
+            to = in(reg) to,
+            a = out(reg) _,
+            b = out(reg) _,
+            c = out(reg) _,
+            d = out(reg) _,
+            options(nostack, preserves_flags)
+        );
     }
 }
 

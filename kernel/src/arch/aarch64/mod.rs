@@ -9,7 +9,7 @@ pub mod record;
 pub mod vectors;
 
 pub use entry::{leave, set_core};
-pub use hardware::{Hardware, TIMER_INTERRUPT, asid_count};
+pub use hardware::{Hardware, TIMER_INTERRUPT, asid_count, copy_context};
 
 /// Mirrors the kernel's log to the console, until user space owns it.
 pub fn mirror(bytes: &[u8]) {

@@ -7,6 +7,8 @@ mod mmu;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::{BTreeSet, VecDeque};
 
+use abi::frame::Context;
+
 use crate::page_table::Tlb;
 pub use boot::{boot, tiny_program};
 pub use mmu::{Access, Fault, Mmu, Translation};
@@ -15,6 +17,15 @@ pub use mmu::{Access, Fault, Mmu, Translation};
 pub const TIMER_INTERRUPT: u32 = 27;
 /// Physical address where the arena begins.
 pub const ARENA_BASE: u64 = 0x4000_0000;
+
+/// Copies a context.
+///
+/// # Safety
+/// Both point to a context; they do not overlap.
+pub unsafe fn copy_context(from: *const Context, to: *mut Context) {
+    // SAFETY: the caller's promise.
+    unsafe { to.copy_from_nonoverlapping(from, 1) };
+}
 
 /// Physical memory: page-aligned, zeroed, freed at the end.
 struct Arena {
