@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::fmt::Display;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
@@ -95,13 +96,9 @@ impl World for Domain {
         barreldish::flush();
         let spawn = connected(&mut self.spawn, SPAWN).map_err(RunError::Failed)?;
         let console = session().ok();
-        let interrupt = ctrl_c(console.as_deref());
-        if let Some(console) = &console {
-            // In raw mode Ctrl-C would be kept for the next line. If the console is gone, the program runs without.
-            self.raw = console.set_mode(ConsoleMode::Line).is_err() && self.raw;
-        }
+        self.raw = false;
         let start = Start { program, arguments, environment };
-        let end = block_on(run_in_foreground(&spawn, start, interrupt));
+        let end = block_on(run_in_foreground(&spawn, console.as_deref(), start));
         if let Err(SpawnError::Call(_)) = end {
             self.spawn = None;
         }
@@ -164,66 +161,105 @@ struct Start<'a> {
     environment: &'a [String],
 }
 
-/// Runs a program to its end, or to Ctrl-C.
+/// Runs a program to its end, or to Ctrl-C, which also counts while it is being started.
 async fn run_in_foreground(
     spawn: &Spawn,
+    console: Option<&Session>,
     start: Start<'_>,
-    interrupt: impl Future<Output = ()>,
 ) -> Result<End, SpawnError> {
-    let mut interrupted = pin!(interrupt);
-    let pid = spawn.spawn_async(start.program, start.arguments, start.environment).await?;
-    let mut ended = pin!(spawn.wait_async(pid));
-    match either(ended.as_mut(), interrupted.as_mut()).await {
-        First::Ended(status) => status.map(End::Ended),
-        First::Interrupted => {
-            let status = kill(spawn, pid, ended).await?;
-            Ok(if status == ExitStatus::Killed { End::Interrupted } else { End::Ended(status) })
+    let started = Cell::new(None);
+    let mut ended = pin!(run(spawn, console, start, &started));
+    if let Some(result) = unless(ctrl_c(console), ended.as_mut()).await {
+        return result.map(End::Ended);
+    }
+    // Only what has been started can be ended.
+    let beginning = poll_fn(|context| match ended.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if started.get().is_some() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    if let Some(result) = beginning.await {
+        return result.map(End::Ended);
+    }
+    if let Some(pid) = started.get() {
+        match spawn.kill_async(pid).await {
+            // It may have ended by itself just before.
+            Ok(()) | Err(SpawnError::NoProcess) => {}
+            Err(error) => return Err(error),
         }
     }
+    let status = ended.await?;
+    Ok(if status == ExitStatus::Killed { End::Interrupted } else { End::Ended(status) })
 }
 
-/// Ends a program; it may have ended by itself just before.
-async fn kill(
+/// Runs a program to its end, with the console in line mode; tells its number in `started`.
+async fn run(
     spawn: &Spawn,
-    pid: Pid,
-    ended: impl Future<Output = Result<ExitStatus, SpawnError>>,
+    console: Option<&Session>,
+    start: Start<'_>,
+    started: &Cell<Option<Pid>>,
 ) -> Result<ExitStatus, SpawnError> {
-    match spawn.kill_async(pid).await {
-        Ok(()) | Err(SpawnError::NoProcess) => ended.await,
-        Err(error) => Err(error),
+    if let Some(console) = console {
+        // In raw mode Ctrl-C would be kept for the next line. If the console is gone, the program runs without.
+        let _ = console.set_mode_async(ConsoleMode::Line).await;
+    }
+    let pid = spawn.spawn_async(start.program, start.arguments, start.environment).await?;
+    started.set(Some(pid));
+    spawn.wait_async(pid).await
+}
+
+/// Ready when Ctrl-C is typed; never without a console that can tell.
+async fn ctrl_c(console: Option<&Session>) {
+    let typed = match console {
+        Some(console) => console.interrupted_async().await.is_ok(),
+        None => false,
+    };
+    if !typed {
+        core::future::pending::<()>().await;
     }
 }
 
-/// Ready when Ctrl-C is typed from this call on; never without a console that can tell.
-fn ctrl_c(console: Option<&Session>) -> impl Future<Output = ()> + use<> {
-    // Asked here, not when the future is polled: Ctrl-C also counts while the program is being started.
-    let typed = console.map(Session::interrupted_async);
-    async {
-        let told = match typed {
-            Some(typed) => typed.await.is_ok(),
-            None => false,
-        };
-        if !told {
-            core::future::pending::<()>().await;
-        }
-    }
-}
-
-/// What came first.
-enum First<T> {
-    Ended(T),
-    Interrupted,
-}
-
-async fn either<T>(
-    mut ended: Pin<&mut impl Future<Output = T>>,
-    mut interrupted: Pin<&mut impl Future<Output = ()>>,
-) -> First<T> {
+/// The result of `work`, unless `event` comes first; then `work` is left as it is. `event` is polled first: what it
+/// asks for is asked before what `work` asks for.
+async fn unless<T>(
+    event: impl Future<Output = ()>,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    let mut event = pin!(event);
     poll_fn(|context| {
-        if let Poll::Ready(value) = ended.as_mut().poll(context) {
-            return Poll::Ready(First::Ended(value));
+        if event.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
         }
-        interrupted.as_mut().poll(context).map(|()| First::Interrupted)
+        work.as_mut().poll(context).map(Some)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::future::{pending, ready};
+    use core::task::{Context, Waker};
+
+    fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn an_event_goes_before_the_work_that_it_stops() {
+        assert_eq!(poll(unless(pending(), pin!(ready(1)))), Poll::Ready(Some(1)));
+        assert_eq!(poll(unless(ready(()), pin!(ready(1)))), Poll::Ready(None));
+        assert_eq!(poll(unless(pending(), pin!(pending::<i32>()))), Poll::Pending);
+    }
+
+    #[test]
+    fn an_event_is_asked_for_before_the_work_begins() {
+        let order = Cell::new(0);
+        let event = poll_fn(|_| {
+            order.set(1);
+            Poll::Pending
+        });
+        let work = pin!(async { order.get() });
+        assert_eq!(poll(unless(event, work)), Poll::Ready(Some(1)));
+    }
 }
