@@ -112,6 +112,24 @@ fn tab_completes_a_command() {
 }
 
 #[test]
+fn tab_completes_a_program() {
+    let Some(mut guest) = Guest::boot() else { return };
+    assert_eq!(guest.run("lin\ta 1"), "a 0 a\n");
+}
+
+#[test]
+fn a_shell_in_the_shell_can_be_left_and_the_outer_one_goes_on() {
+    let Some(mut guest) = Guest::boot() else { return };
+    assert_eq!(guest.run_for_status("sh -c 'echo inner; exit 3'"), ("inner\n".to_owned(), 3));
+    assert_eq!(guest.run("sh"), "");
+    assert_eq!(guest.run("echo $SHLVL"), "2\n");
+    assert_eq!(guest.run("exit 4"), "");
+    assert_eq!(guest.run("echo $? $SHLVL"), "4 1\n");
+    let (output, status) = guest.run_for_status("exit");
+    assert!(output.starts_with("exit: ") && status != 0, "{status} {output}");
+}
+
+#[test]
 fn a_line_of_100_kb_is_a_line() {
     let Some(mut guest) = Guest::boot() else { return };
     let word = "x".repeat(100_000);
