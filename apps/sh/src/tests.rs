@@ -22,6 +22,8 @@ struct Story {
     power: Option<u8>,
     restarted: bool,
     clock: Duration,
+    /// The log never goes on.
+    log_stands: bool,
 }
 
 struct Fake(Rc<RefCell<Story>>);
@@ -65,6 +67,9 @@ impl World for Fake {
         Err("gone".into())
     }
     fn log(&mut self, position: u64) -> Result<LogPart, Failure> {
+        if self.0.borrow().log_stands {
+            return Ok(LogPart { next: position, bytes: b"again".to_vec() });
+        }
         let all = b"barreldish\nready\n";
         let bytes = all.iter().skip(position as usize).take(4).copied().collect::<Vec<u8>>();
         Ok(LogPart { next: position + bytes.len() as u64, bytes })
@@ -164,6 +169,13 @@ fn commands_print_what_they_are_asked_for() {
     ] {
         assert_eq!(run(line), (printed.into(), 0), "{line}");
     }
+}
+
+#[test]
+fn a_log_that_does_not_go_on_ends() {
+    let (mut shell, story) = shell_with(&[]);
+    story.borrow_mut().log_stands = true;
+    assert_eq!(shell.evaluate("dmesg"), 0);
 }
 
 #[test]
