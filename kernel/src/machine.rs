@@ -163,6 +163,7 @@ impl caps::Machine for Machine {
         self.asids.give_back(asid);
     }
 
+    #[inline(always)]
     fn fill(&mut self, w: &Window, first: u16, count: u16) {
         page_table::fill(&mut self.hardware, w, first, count);
     }

@@ -58,6 +58,7 @@ pub fn entry_bytes(level: u8) -> u64 {
 }
 
 /// The descriptor of a page or block of the window, or of its child table, without the output address.
+#[inline(always)]
 fn attributes(w: &Window) -> u64 {
     if w.child {
         return VALID | TABLE_OR_PAGE;
@@ -77,6 +78,7 @@ fn attributes(w: &Window) -> u64 {
 }
 
 /// Writes entries `[first, first + count)` of the window. The entries were invalid, so the TLB holds nothing of them.
+#[inline(always)]
 pub fn fill(tlb: &mut impl Tlb, w: &Window, first: u16, count: u16) {
     if w.rights.contains(Rights::EXECUTE) && !w.child {
         tlb.sync_instructions();
@@ -84,7 +86,8 @@ pub fn fill(tlb: &mut impl Tlb, w: &Window, first: u16, count: u16) {
     let stride = entry_bytes(w.level);
     let attributes = attributes(w);
     let mut output = w.target + u64::from(first) * stride;
-    for entry in w.first + first..w.first + first + count {
+    let start = w.first + first;
+    for entry in start..start + count {
         tlb.write(w.table, entry, output | attributes);
         output += stride;
     }

@@ -7,6 +7,7 @@ use caps::{Db, MapArgs, SlotRef};
 use super::{Args, DONE, Reply, capability, lookup_argument, slot_pair, slots_at};
 use crate::cpu::Core;
 
+#[inline(always)]
 pub(super) fn map(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let [vnode, destination, target] = match slots_at(core, [a[0], a[2], a[3]]) {
         Some(found) if a[1] == 0 => found,
@@ -27,6 +28,7 @@ fn map_slots(core: &Core, a: &Args) -> Result<[SlotRef; 3], Error> {
     Ok([vnode, destination, lookup_argument(core, a[3], 3)?])
 }
 
+#[inline(always)]
 pub(super) fn fill(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let mapping = match slots_at(core, [a[0]]) {
         Some([found]) => found,
