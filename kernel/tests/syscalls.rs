@@ -191,8 +191,8 @@ fn overlapping_unaligned_and_overflowing_retypes_are_refused() {
         (0, 0x2000, ErrorKind::Overlap),
         (0x3800, 0x1000, ErrorKind::Unaligned),
         (0x4000, 0x1001, ErrorKind::Unaligned),
-        (u64::MAX & !0xfff, 0x1000, ErrorKind::OutOfRange),
-        (0x4000, u64::MAX & !0xfff, ErrorKind::OutOfRange),
+        (!0xfff, 0x1000, ErrorKind::OutOfRange),
+        (0x4000, !0xfff, ErrorKind::OutOfRange),
         (1 << 30, 0x1000, ErrorKind::OutOfRange),
     ] {
         assert_eq!(
@@ -237,19 +237,22 @@ proptest! {
                 continue;
             }
             core.packet.header = arguments[6];
-            match syscall::call(&mut core, number, arguments) {
-                Ok(Reply::Switch) => {
-                    if matches!(schedule::next(&mut core), Next::Idle) {
-                        core.machine.hardware.ticks += 1 << 30;
-                        kernel::trap::interrupt(&mut core);
-                        if matches!(schedule::next(&mut core), Next::Idle) {
-                            break;
-                        }
-                    }
-                }
-                Ok(_) | Err(_) => {}
+            if syscall::call(&mut core, number, arguments) == Ok(Reply::Switch) && !somebody_runs(&mut core) {
+                break;
             }
         }
         prop_assert!(core.machine.hardware.mmu.complaints.is_empty());
     }
+}
+
+/// Lets time pass until somebody runs; false when nobody ever will.
+fn somebody_runs(core: &mut Core) -> bool {
+    for _ in 0..2 {
+        if !matches!(schedule::next(core), Next::Idle) {
+            return true;
+        }
+        core.machine.hardware.ticks += 1 << 30;
+        kernel::trap::interrupt(core);
+    }
+    false
 }
