@@ -173,9 +173,14 @@ mod tests {
         let machine =
             Machine { icount: true, gdb: true, append: "a b".to_owned(), cores: 3, memory: 256, ..machine() };
         let line = line(&machine);
-        for part in
-            ["-icount shift=0,sleep=off", "-s -S", "-append 'a b'", "-smp 3", "-m 256", "-accel tcg -cpu cortex-a57"]
-        {
+        for part in [
+            "-icount shift=0,sleep=off",
+            "-s -S",
+            "-append 'a b'",
+            "-smp 3",
+            "-m 256",
+            "-accel tcg -cpu cortex-a57",
+        ] {
             assert!(line.contains(part), "no {part} in {line}");
         }
     }

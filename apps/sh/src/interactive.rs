@@ -56,6 +56,7 @@ fn read_line(shell: &mut Shell, editor: &mut Editor, typed: &mut Vec<u8>) -> Res
         typed.drain(..fed.consumed);
         // The editor prints whole characters.
         shell.world.print(&String::from_utf8_lossy(&out));
+        shell.note_first_prompt();
         out.clear();
         match fed.event {
             Some(event) => return Ok(event),

@@ -20,6 +20,8 @@ pub(crate) const NOT_RUNNABLE_STATUS: i32 = 126;
 pub(crate) const INTERRUPTED_STATUS: i32 = 130;
 /// The variable that counts how many shells stand around this one, itself included.
 const LEVEL: &str = "SHLVL";
+/// The variable that says how many nanoseconds after power-on the first prompt was there.
+const FIRST_PROMPT: &str = "PROMPT_NANOSECONDS";
 
 /// A shell: what it remembers from line to line, and the world around it.
 pub struct Shell {
@@ -33,6 +35,12 @@ pub struct Shell {
 }
 
 impl Shell {
+    /// Notes when the first prompt of the outermost shell stood on the console, for those who measure.
+    pub(crate) fn note_first_prompt(&mut self) {
+        let since_boot = self.world.uptime().as_nanos();
+        self.variables.entry(FIRST_PROMPT.into()).or_insert_with(|| since_boot.to_string());
+    }
+
     /// A shell with these variables.
     pub fn new(world: Box<dyn World>, variables: impl Iterator<Item = (String, String)>) -> Shell {
         let mut variables: BTreeMap<String, String> = variables.collect();
