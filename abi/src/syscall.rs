@@ -86,7 +86,8 @@ syscalls! {
     EndpointConnect = 23;
     /// `x0` own EndPoint (READ): wakes a sender that met a full ring.
     EndpointDrained = 24;
-    /// `x0` own EndPoint (READ); `x1` capability address of an empty slot for the next capability, or 0.
+    /// `x0` own EndPoint (READ); `x1` capability address of an empty slot for the next capability, or 0. Wakes a sender that
+    /// met `NoLandingSlot`, as `EndpointDrained` does.
     EndpointLanding = 25;
     /// `x0` Notify (WRITE).
     NotifySignal = 26;
@@ -106,7 +107,8 @@ syscalls! {
     UnitPull = 33;
     /// `x0` root Ram; `x1` Notify (WRITE) to signal when units become empty.
     UnitWatch = 34;
-    /// `x0` dispatcher; `x1` ticks: the runtime has another thread, so wants an upcall after that slice (0: no).
+    /// `x0` dispatcher; `x1` ticks: the runtime has another thread, so wants an upcall after that slice (0: no). A slice is
+    /// never longer than the core's own.
     SliceRequest = 35;
     /// `x0` Kernel: a driver owns the console from now on; the kernel's log goes there no longer.
     ConsoleRelease = 36;

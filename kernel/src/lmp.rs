@@ -111,13 +111,16 @@ fn place_in_ring(m: &mut Machine, d: DispatcherRef, index: u32) -> Result<u32, E
 /// Copies a capability of the current dispatcher into the landing slot of the receiver's endpoint.
 fn hand_over(core: &mut Core, cap: u64, d: DispatcherRef, index: u32) -> Result<(), Error> {
     let source = syscall::lookup_argument(core, cap, 2)?;
-    let landing = u64::from(core.machine.event(d, index).landing);
-    let destination =
-        syscall::slot_of(&core.machine, d, landing).map_err(|_| Error::new(ErrorKind::NoLandingSlot, 2))?;
     let Core { db, machine, .. } = core;
-    if !machine.slot(destination).is_empty() {
-        return Err(Error::new(ErrorKind::NoLandingSlot, 2));
-    }
+    let landing = u64::from(machine.event(d, index).landing);
+    let destination = match syscall::slot_of(machine, d, landing) {
+        Ok(slot) if machine.slot(slot).is_empty() => slot,
+        _ => {
+            // `EndpointLanding` wakes the sender.
+            machine.event_mut(d, index).set_sender_blocked();
+            return Err(Error::new(ErrorKind::NoLandingSlot, 2));
+        }
+    };
     db.copy(machine, source, destination, Rights::ALL).map_err(|kind| Error::new(kind, 2))?;
     machine.event_mut(d, index).landing = 0;
     Ok(())

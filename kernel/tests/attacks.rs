@@ -560,3 +560,18 @@ fn an_interrupt_ends_a_monopoly() {
     schedule::next(&mut core);
     assert_ne!(core.machine.current, Some(me), "the other is still waiting");
 }
+
+#[test]
+fn a_sender_that_met_no_landing_slot_is_woken_when_there_is_one() {
+    let mut core = core();
+    let (me, _) = pair(&mut core);
+    call(&mut core, Syscall::EndpointConnect, &[free(110), free(111)]).unwrap();
+    let refused = call(&mut core, Syscall::Send, &[free(111), 0, SELF_FRAME.0]);
+    assert_eq!(refused, Err(ErrorKind::NoLandingSlot));
+    let frame = core.machine.frame(me).unwrap();
+    assert!(!frame.any_ready());
+    call(&mut core, Syscall::EndpointLanding, &[free(111), free(200)]).unwrap();
+    assert!(frame.any_ready(), "the sender was not told");
+    call(&mut core, Syscall::Send, &[free(111), 0, SELF_FRAME.0]).unwrap();
+    call(&mut core, Syscall::CapIdentify, &[free(200)]).unwrap();
+}

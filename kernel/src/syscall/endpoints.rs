@@ -74,6 +74,9 @@ pub(super) fn landing(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let (d, index) = own_endpoint(core, &a)?;
     let landing = landing_address(a[1], 1)?;
     core.machine.event_mut(d, index).landing = landing;
+    if landing != 0 {
+        events::drained(&mut core.machine, d, index);
+    }
     Ok(DONE)
 }
 
