@@ -65,6 +65,9 @@ pub struct Desk<R: Requests> {
     channels: BTreeMap<ClientId, u64>,
     reads: BTreeMap<Token, R::Read>,
     watchers: Vec<R::Interrupt>,
+    /// Ctrl-C was typed at this domain and nobody watched: for who asks next, until a session turns raw, which is a shell
+    /// back at its prompt.
+    unclaimed: Option<u64>,
     /// A domain that is in front although it has no session yet: Ctrl-C is for it.
     expected: Option<u64>,
     /// Input that was given to a read which had been given up meanwhile: for the next read.
@@ -82,6 +85,7 @@ impl<R: Requests> Default for Desk<R> {
             channels: BTreeMap::new(),
             reads: BTreeMap::new(),
             watchers: Vec::new(),
+            unclaimed: None,
             expected: None,
             returned: VecDeque::new(),
             orders: VecDeque::new(),
@@ -214,7 +218,10 @@ impl<R: Requests> Desk<R> {
         let client = self.client(channel, domain)?;
         let mode = match mode {
             ConsoleMode::Line => Mode::Line,
-            ConsoleMode::Raw => Mode::Raw,
+            ConsoleMode::Raw => {
+                self.unclaimed = None;
+                Mode::Raw
+            }
         };
         self.console.set_mode(client, mode).map_err(refusal)?;
         self.work();
@@ -253,6 +260,9 @@ impl<R: Requests> Desk<R> {
             return Err((request, ConsoleError::TooManyReads));
         }
         self.watchers.push(request);
+        if let Some(domain) = self.unclaimed.take() {
+            self.interrupt(domain);
+        }
         Ok(())
     }
 
@@ -318,6 +328,9 @@ impl<R: Requests> Desk<R> {
 
     fn interrupt(&mut self, domain: u64) {
         let watchers = core::mem::take(&mut self.watchers);
+        if watchers.is_empty() {
+            self.unclaimed = Some(domain);
+        }
         self.orders.extend(watchers.into_iter().map(|request| Order::Interrupted(request, domain)));
     }
 

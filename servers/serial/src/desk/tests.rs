@@ -118,6 +118,22 @@ fn ctrl_c_tells_all_who_watch_which_domain_is_in_front() {
 }
 
 #[test]
+fn ctrl_c_that_comes_before_the_question_is_told_until_a_shell_is_back_at_its_prompt() {
+    let mut desk = desk();
+    desk.set_mode(1, 10, ConsoleMode::Line).unwrap();
+    desk.received(b"\x03");
+    assert_eq!(desk.watch(1), Ok(()));
+    assert_eq!(orders(&mut desk), ["interrupted 1 10"]);
+    assert_eq!(desk.watch(2), Ok(()));
+    assert_eq!(orders(&mut desk), Vec::<String>::new(), "it is told once");
+    desk.received(b"\x03\x03");
+    desk.set_mode(1, 10, ConsoleMode::Raw).unwrap();
+    assert_eq!(orders(&mut desk), ["interrupted 2 10"]);
+    assert_eq!(desk.watch(3), Ok(()));
+    assert_eq!(orders(&mut desk), Vec::<String>::new(), "what is older than the prompt is forgotten");
+}
+
+#[test]
 fn ctrl_c_reaches_a_domain_in_front_that_has_not_said_anything_yet() {
     let mut desk = desk();
     desk.set_mode(1, 10, ConsoleMode::Raw).unwrap();
