@@ -1,15 +1,15 @@
 //! The client's end of a channel: calls, blocking or as futures, any number at once.
 
-use crate::error::CallError;
+use crate::error::{CallError, Malformed};
 use crate::message::{
     Assembled, Assembly, Body, KIND_CALL, KIND_CANCEL, KIND_CLOSE, KIND_ERROR, KIND_FRAGMENT, KIND_HELLO,
     KIND_ONE_WAY, KIND_REPLY, Message, Outgoing, Step, discard_given, is_whole,
 };
 use crate::pending::{GivenUp, Pending, Taken, Waiter, decode_long};
 use crate::port::{Lock, Outcome, Port, Receiver};
-use crate::wire::{ByteSink, Capability, Decode, Encode, WordSink, fits};
+use crate::wire::{ByteSink, Capability, Decode, Encode, WordSink, Words, decode_packet, fits};
 use abi::CapAddr;
-use abi::packet::{FLAG_BYTES, FLAG_MORE, Header, Packet};
+use abi::packet::{FLAG_BYTES, FLAG_MORE, Header, PAYLOAD_WORDS, Packet};
 use alloc::sync::Arc;
 use core::future::Future;
 use core::marker::PhantomData;
@@ -69,13 +69,40 @@ impl<P: Port> Client<P> {
             let message = self.message(KIND_CALL, method, arguments)?;
             self.start(message, Waiter::Thread(self.port.current()))?
         };
+        self.wait(sequence)
+    }
+
+    /// Parks this thread until the answer is there.
+    #[inline(always)]
+    fn wait<R: Decode>(&self, sequence: u32) -> Result<R, CallError> {
+        let mut words = [0; PAYLOAD_WORDS];
         loop {
-            match self.state.with(|state| state.pending.take(sequence)) {
-                Ok(value) => return Ok(value),
+            match self.state.with(|state| state.pending.take(sequence, &mut words)) {
+                Ok((header, capability)) => return self.decode(header, &words, capability),
                 Err(Taken::NotYet) => self.port.park(),
                 Err(rare) => return self.finish(rare),
             }
         }
+    }
+
+    #[inline(always)]
+    fn decode<R: Decode>(
+        &self,
+        header: Header,
+        words: &Words,
+        capability: Option<CapAddr>,
+    ) -> Result<R, CallError> {
+        match decode_packet(header, words, capability) {
+            Ok(value) => Ok(value),
+            Err(Malformed) => self.bad_reply(capability),
+        }
+    }
+
+    /// An answer that is no value of the expected type.
+    #[cold]
+    fn bad_reply<R>(&self, capability: Option<CapAddr>) -> Result<R, CallError> {
+        self.discard(capability);
+        Err(CallError::BadReply)
     }
 
     /// Sends a message of one packet of words, and may already have waited for its answer.
@@ -94,7 +121,7 @@ impl<P: Port> Client<P> {
         let length = const { (A::WORDS * 8) as u8 };
         packet.header = Header::new(KIND_CALL, method, length, 0, sequence).0;
         if direct && !capability.is_some_and(Capability::is_given) {
-            let sent = self.port.send_and_park(&packet, capability.map(Capability::address));
+            let sent = self.port.send_and_park(&packet, capability.map(Capability::address), self);
             if sent.is_ok() {
                 return Ok(sequence);
             }
@@ -157,13 +184,7 @@ impl<P: Port> Client<P> {
     pub fn notify<A: Encode>(&self, method: u8, arguments: &A) -> Result<(), CallError> {
         let message = self.message(KIND_ONE_WAY, method, arguments)?;
         let sequence = self.start(message, Waiter::Thread(self.port.current()))?;
-        loop {
-            match self.state.with(|state| state.pending.take::<()>(sequence)) {
-                Ok(()) => return Ok(()),
-                Err(Taken::NotYet) => self.port.park(),
-                Err(rare) => return self.finish(rare),
-            }
-        }
+        self.wait(sequence)
     }
 
     /// Sends a message that has no answer; the future is ready once it is on its way.
@@ -175,17 +196,11 @@ impl<P: Port> Client<P> {
     /// All but the straight path of what [`Pending::take`] finds.
     #[cold]
     fn finish<R: Decode>(&self, taken: Taken) -> Result<R, CallError> {
-        let unwanted = match taken {
-            Taken::Failed(error) => return Err(error),
-            Taken::Malformed(capability) => capability,
-            Taken::Long(message) => match decode_long(message) {
-                Ok(value) => return Ok(value),
-                Err(capability) => capability,
-            },
-            Taken::NotYet => None,
-        };
-        self.discard(unwanted);
-        Err(CallError::BadReply)
+        match taken {
+            Taken::Failed(error) => Err(error),
+            Taken::Long(message) => decode_long(message).or_else(|capability| self.bad_reply(capability)),
+            Taken::NotYet => Err(CallError::BadReply),
+        }
     }
 
     fn discard(&self, capability: Option<CapAddr>) {
@@ -377,13 +392,15 @@ impl<P: Port, R: Decode> Future for Call<P, R> {
             self.state = CallState::Waiting { sequence, kind };
         }
         let CallState::Waiting { sequence, .. } = self.state else { return Poll::Pending };
-        let (taken, former) = self.client.state.with(|state| match state.pending.take(sequence) {
-            Err(Taken::NotYet) => (Err(Taken::NotYet), state.pending.wait_as(sequence, context.waker())),
-            taken => (taken, None),
-        });
+        let mut words = [0; PAYLOAD_WORDS];
+        let (taken, former) =
+            self.client.state.with(|state| match state.pending.take(sequence, &mut words) {
+                Err(Taken::NotYet) => (Err(Taken::NotYet), state.pending.wait_as(sequence, context.waker())),
+                taken => (taken, None),
+            });
         drop(former);
         let result = match taken {
-            Ok(value) => Ok(value),
+            Ok((header, capability)) => self.client.decode(header, &words, capability),
             Err(Taken::NotYet) => return Poll::Pending,
             Err(rare) => self.client.finish(rare),
         };

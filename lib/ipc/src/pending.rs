@@ -5,7 +5,7 @@
 
 use crate::error::{CallError, Malformed};
 use crate::message::{Assembled, MAX_REQUESTS};
-use crate::wire::{Decode, Words, copy_words, decode_bytes, decode_packet};
+use crate::wire::{Decode, Words, copy_words, decode_bytes};
 use abi::CapAddr;
 use abi::packet::{Header, Packet};
 use alloc::vec::Vec;
@@ -52,12 +52,10 @@ pub(crate) struct Pending<T> {
     dead: Option<CallError>,
 }
 
-/// What [`Pending::take`] found instead of an answer that decodes.
+/// What [`Pending::take`] found instead of an answer in one packet.
 pub(crate) enum Taken {
     /// Nothing yet; wait again.
     NotYet,
-    /// Not a value of the expected type; its capability is to be deleted.
-    Malformed(Option<CapAddr>),
     /// To be decoded outside of the lock.
     Long(Assembled),
     Failed(CallError),
@@ -172,9 +170,13 @@ impl<T: Copy> Pending<T> {
         None
     }
 
-    /// Takes the answer and frees the slot, if the answer is there.
+    /// Takes the answer, its payload to `words`, and frees the slot, if the answer is there.
     #[inline(always)]
-    pub(crate) fn take<R: Decode>(&mut self, sequence: u32) -> Result<R, Taken> {
+    pub(crate) fn take(
+        &mut self,
+        sequence: u32,
+        words: &mut Words,
+    ) -> Result<(Header, Option<CapAddr>), Taken> {
         let index = sequence & INDEX_MASK;
         let Some(slot) = self.slots.get_mut(index as usize) else { return Err(Taken::NotYet) };
         match slot.phase {
@@ -185,8 +187,8 @@ impl<T: Copy> Pending<T> {
         slot.phase = Phase::Free(self.free);
         slot.sequence = slot.sequence.wrapping_add(1 << INDEX_BITS);
         self.free = index;
-        decode_packet(slot.header, &slot.words, slot.capability)
-            .map_err(|Malformed| Taken::Malformed(slot.capability))
+        copy_words(words, &slot.words);
+        Ok((slot.header, slot.capability))
     }
 
     #[cold]

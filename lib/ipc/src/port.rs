@@ -71,7 +71,15 @@ pub trait Port: 'static {
 
     /// [`Port::send`] followed by [`Port::park`], in one system call where no other thread can run.
     /// After an error the thread has not been parked.
-    fn send_and_park(&self, packet: &Packet, capability: Option<CapAddr>) -> Result<(), SendError>;
+    ///
+    /// `receiver` is the caller, who gets this channel's packets: those that come meanwhile may be given to it without
+    /// looking for it.
+    fn send_and_park<R: Receiver>(
+        &self,
+        packet: &Packet,
+        capability: Option<CapAddr>,
+        receiver: &R,
+    ) -> Result<(), SendError>;
 
     /// Parks the calling thread until it is unparked; may return spuriously.
     ///

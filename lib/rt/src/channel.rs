@@ -111,6 +111,7 @@ impl Channel {
         Ok(channel)
     }
 
+    #[inline(always)]
     pub(crate) fn event(&self) -> u32 {
         self.event
     }
@@ -179,7 +180,7 @@ impl Channel {
     /// A packet came. `Some`: the packet is an answer now, to be sent with that capability.
     #[inline(always)]
     pub(crate) fn deliver(&self, packet: &mut Packet) -> Option<Option<CapAddr>> {
-        let capability = if packet.header & HEADER_CAPABILITY != 0 { self.take_landed() } else { None };
+        let capability = self.landed_with(packet);
         // What runs in a receiver never changes who its own packets go to: a server's end is let go of by the loop.
         let outcome = match &*self.target.borrow() {
             Target::Server(server) => server.on_packet(packet, capability),
@@ -189,10 +190,23 @@ impl Channel {
             },
             Target::Nobody => unwanted(capability),
         };
-        match outcome {
-            Outcome::None => None,
-            Outcome::Reply(capability) => Some(capability),
-        }
+        answer_of(outcome)
+    }
+
+    /// As [`Channel::deliver`], to the receiver that this channel has, which the caller knows already.
+    #[inline(always)]
+    pub(crate) fn deliver_to<R: Receiver>(
+        &self,
+        receiver: &R,
+        packet: &mut Packet,
+    ) -> Option<Option<CapAddr>> {
+        let capability = self.landed_with(packet);
+        answer_of(receiver.on_packet(packet, capability))
+    }
+
+    #[inline(always)]
+    fn landed_with(&self, packet: &Packet) -> Option<CapAddr> {
+        if packet.header & HEADER_CAPABILITY != 0 { self.take_landed() } else { None }
     }
 
     /// An answer could not be sent.
@@ -258,7 +272,7 @@ impl Channel {
 
     /// The packets in the ring, at most a full ring of them.
     #[cold]
-    pub(crate) fn drain_packets(&self) {
+    fn drain_packets(&self) {
         for _ in 0..self.ring.packets() {
             let Some(mut packet) = self.ring.take() else { return };
             if let Some(capability) = self.deliver(&mut packet) {
@@ -267,9 +281,17 @@ impl Channel {
         }
     }
 
+    /// A packet came directly: those in the ring were sent before it.
+    #[inline(always)]
+    pub(crate) fn drain_older(&self) {
+        if self.has_packets() {
+            self.drain_packets();
+        }
+    }
+
     /// Whether packets are in the ring.
     #[inline]
-    pub(crate) fn has_packets(&self) -> bool {
+    fn has_packets(&self) -> bool {
         !self.ring.is_empty()
     }
 
@@ -329,6 +351,14 @@ impl Channel {
         events::release_ring(self.ring_offset, ring_bytes(self.ring.packets()));
         self.set_target(Target::Nobody);
         events::set(self.event, Event::Free);
+    }
+}
+
+#[inline(always)]
+fn answer_of(outcome: Outcome) -> Option<Option<CapAddr>> {
+    match outcome {
+        Outcome::None => None,
+        Outcome::Reply(capability) => Some(capability),
     }
 }
 
@@ -395,13 +425,18 @@ impl Port for LmpPort {
     }
 
     #[inline]
-    fn send_and_park(&self, packet: &Packet, capability: Option<CapAddr>) -> Result<(), SendError> {
+    fn send_and_park<R: Receiver>(
+        &self,
+        packet: &Packet,
+        capability: Option<CapAddr>,
+        receiver: &R,
+    ) -> Result<(), SendError> {
         if self.0.leaf.get() {
             self.0.send(packet, capability)?;
             dispatch::park_leaf(&self.0);
             return Ok(());
         }
-        dispatch::send_and_park(&self.0, packet, capability)
+        dispatch::send_and_park(&self.0, packet, capability, receiver)
     }
 
     #[inline]

@@ -25,7 +25,7 @@ use core::cell::{Cell, OnceCell, RefCell};
 use abi::CapAddr;
 use abi::frame::MAX_EVENTS;
 use abi::packet::{HEADER_CAPABILITY, Packet};
-use ipc::port::SendError;
+use ipc::port::{Receiver, SendError};
 
 use crate::arch::{self, Wake};
 use crate::channel::Channel;
@@ -114,12 +114,13 @@ pub(crate) fn park() {
     with(|core| core.run());
 }
 
-/// As [`Channel::send`], then [`park`].
+/// As [`Channel::send`], then [`park`]. `receiver` is who gets the packets of `channel`.
 #[inline]
-pub(crate) fn send_and_park(
+pub(crate) fn send_and_park<R: Receiver>(
     channel: &Rc<Channel>,
     packet: &Packet,
     capability: Option<CapAddr>,
+    receiver: &R,
 ) -> Result<(), SendError> {
     with(|core| {
         if core.work.get() {
@@ -132,7 +133,16 @@ pub(crate) fn send_and_park(
         match core.send_wait(channel, Some(packet), capability, &mut buffer) {
             Ok(wake) => {
                 let mut answer = Answer::default();
-                core.handle(wake, &mut buffer, &mut answer);
+                match wake {
+                    // Nearly always: what was waited for.
+                    Wake::Message(event) if event == channel.event() => {
+                        channel.drain_older();
+                        if let Some(capability) = channel.deliver_to(receiver, &mut buffer) {
+                            answer = Answer { channel: Some(channel.clone()), capability };
+                        }
+                    }
+                    wake => core.handle(wake, None, &mut buffer, &mut answer),
+                }
                 core.go_on(answer, &mut buffer);
                 Ok(())
             }
@@ -204,17 +214,18 @@ impl Core {
                 time::fire();
                 continue;
             }
-            let wake = match answer.channel.take() {
+            let answered = answer.channel.take();
+            let wake = match &answered {
                 None => arch::wait(self.frame, time::next_deadline(), buffer),
                 Some(channel) => {
                     let capability = answer.capability;
-                    self.send_wait(&channel, None, capability, buffer).unwrap_or_else(|error| {
+                    self.send_wait(channel, None, capability, buffer).unwrap_or_else(|error| {
                         channel.unsent(buffer, capability, error);
                         Wake::Run
                     })
                 }
             };
-            self.handle(wake, buffer, &mut answer);
+            self.handle(wake, answered, buffer, &mut answer);
         }
         self.running.set(false);
     }
@@ -252,10 +263,17 @@ impl Core {
     ///
     /// After a direct packet nothing else is looked at: with an event ready or a deadline passed, the next wait ends at
     /// once by `Run`.
+    ///
+    /// `answered` is the channel that the wait sent to; often the next packet comes over it again.
     #[inline(always)]
-    fn handle(&self, wake: Wake, buffer: &mut Packet, answer: &mut Answer) {
+    fn handle(&self, wake: Wake, answered: Option<Rc<Channel>>, buffer: &mut Packet, answer: &mut Answer) {
         match wake {
-            Wake::Message(event) => self.handle_message(event, buffer, answer),
+            Wake::Message(event) => {
+                let answered = answered.filter(|channel| channel.event() == event);
+                if let Some(channel) = answered.or_else(|| events::channel(event)) {
+                    self.handle_message(channel, buffer, answer);
+                }
+            }
             Wake::Run => {
                 self.handle_ready();
                 time::fire();
@@ -264,12 +282,8 @@ impl Core {
     }
 
     #[inline(always)]
-    fn handle_message(&self, event: u32, buffer: &mut Packet, answer: &mut Answer) {
-        let Some(channel) = events::channel(event) else { return };
-        if channel.has_packets() {
-            // What is in the ring was sent before.
-            channel.drain_packets();
-        }
+    fn handle_message(&self, channel: Rc<Channel>, buffer: &mut Packet, answer: &mut Answer) {
+        channel.drain_older();
         if let Some(capability) = channel.deliver(buffer) {
             *answer = Answer { channel: Some(channel), capability };
         }
@@ -319,9 +333,7 @@ impl Core {
 
     fn handle_leaf_message(&self, own: &Channel, event: u32, buffer: &mut Packet) {
         if event == own.event() {
-            if own.has_packets() {
-                own.drain_packets();
-            }
+            own.drain_older();
             if let Some(capability) = own.deliver(buffer) {
                 own.answer(buffer, capability);
             }
@@ -369,10 +381,6 @@ struct EventSet {
 impl EventSet {
     const fn new() -> EventSet {
         EventSet { summary: Cell::new(0), words: [const { Cell::new(0) }; WORDS] }
-    }
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.summary.get() == 0
     }
     fn insert(&self, event: u32) {
         let word = event as usize / 64 % WORDS;

@@ -225,7 +225,12 @@ impl Port for FakePort {
     fn send(&self, packet: &Packet, capability: Option<CapAddr>) -> Result<(), SendError> {
         self.world.push(1 - self.end, packet, capability)
     }
-    fn send_and_park(&self, packet: &Packet, capability: Option<CapAddr>) -> Result<(), SendError> {
+    fn send_and_park<R: Receiver>(
+        &self,
+        packet: &Packet,
+        capability: Option<CapAddr>,
+        _: &R,
+    ) -> Result<(), SendError> {
         self.send(packet, capability)?;
         self.park();
         Ok(())

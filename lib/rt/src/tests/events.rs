@@ -436,3 +436,82 @@ fn a_port_sends_what_it_is_given() {
     port.send(&packet(9), None).unwrap();
     assert_eq!(sys::fake::with(|fake| fake.sent[0].packet), packet(9));
 }
+
+/// Sends like a caller, who gets what comes meanwhile.
+fn call(channel: &Rc<Channel>, log: &Log, number: u64) -> Result<(), SendError> {
+    dispatch::send_and_park(channel, &packet(number), None, log)
+}
+
+#[test]
+fn a_caller_gets_its_answer_behind_the_older_packets_of_its_ring() {
+    domain(1 << 20);
+    let (channel, log) = channel(4);
+    let event = channel.event();
+    log.unpark_at.set(2);
+    script(move |buffer| {
+        deliver(event, 1).unwrap();
+        *buffer = packet(2);
+        Wake::Message(event)
+    });
+    call(&channel, &log, 9).unwrap();
+    assert_eq!(*log.numbers.borrow(), [1, 2]);
+    // The ring's event is still ready; nothing comes twice by that.
+    handle_ready();
+    assert_eq!(*log.numbers.borrow(), [1, 2]);
+}
+
+#[test]
+fn a_caller_that_is_disturbed_by_another_channel_leaves_it_its_packet() {
+    domain(1 << 20);
+    let ((own, caller), (other, log)) = (channel(4), channel(4));
+    let (event, others) = (own.event(), other.event());
+    caller.unpark_at.set(7);
+    script(move |buffer| {
+        *buffer = packet(6);
+        Wake::Message(others)
+    });
+    script(move |buffer| {
+        *buffer = packet(7);
+        Wake::Message(event)
+    });
+    call(&own, &caller, 5).unwrap();
+    assert_eq!(*caller.numbers.borrow(), [7]);
+    assert_eq!(*log.numbers.borrow(), [6]);
+}
+
+#[test]
+fn a_caller_gets_the_capability_of_its_answer() {
+    domain(1 << 20);
+    let (channel, log) = channel(4);
+    let event = channel.event();
+    log.unpark_at.set(1);
+    let landed = Capability { kind: CapType::Frame, rights: Rights::ALL, base: 0x9000_0000, size: 4096 };
+    script(move |buffer| {
+        sys::fake::with(|fake| fake.land(event.into(), landed)).unwrap();
+        *buffer = packet(1);
+        buffer.header |= HEADER_CAPABILITY;
+        Wake::Message(event)
+    });
+    call(&channel, &log, 9).unwrap();
+    assert_eq!(log.capabilities.borrow().len(), 1);
+}
+
+#[test]
+fn after_an_answer_the_next_packet_goes_to_the_channel_that_it_came_over() {
+    domain(1 << 20);
+    let ((first, answering), (second, log)) = (channel(4), channel(4));
+    let (event, others) = (first.event(), second.event());
+    answering.answers.set(true);
+    log.unpark_at.set(4);
+    // The second packet comes over the channel that was just answered, the third over another.
+    for (to, number) in [(event, 2), (event, 3), (others, 4)] {
+        script(move |buffer| {
+            *buffer = packet(number);
+            Wake::Message(to)
+        });
+    }
+    dispatch::park();
+    assert_eq!(*answering.numbers.borrow(), [2, 3]);
+    assert_eq!(*log.numbers.borrow(), [4]);
+    assert_eq!(sys::fake::with(|fake| fake.sent.len()), 2);
+}
