@@ -1,7 +1,7 @@
 //! What a domain may try against the kernel and against others: each was possible once, or had to be shown impossible.
 
-use abi::boot::BOOT_CNODE;
-use abi::cap::CapAddr;
+mod common;
+
 use abi::frame::State;
 use abi::layout::*;
 use abi::{CapType, ErrorKind, Syscall};
@@ -12,20 +12,8 @@ use kernel::dispatcher::{DispatcherRef, EventKind};
 use kernel::schedule::{self, Next};
 use kernel::syscall::{self, Reply};
 
-const RAM: usize = 64 << 20;
-fn core() -> Box<Core> {
-    let mut core = boot(&tiny_program(), RAM);
-    assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
-    core
-}
-fn call(core: &mut Core, number: Syscall, a: &[u64]) -> Result<Reply, ErrorKind> {
-    let mut arguments = [0; 7];
-    arguments[..a.len()].copy_from_slice(a);
-    syscall::call(core, number as u64, arguments).map_err(|e| e.kind)
-}
-fn free(slot: u64) -> u64 {
-    CapAddr::new(BOOT_CNODE, slot).0
-}
+use common::{call, core, free, interrupts};
+
 fn retype(
     core: &mut Core,
     from: u64,
@@ -37,7 +25,7 @@ fn retype(
 ) -> Result<Reply, ErrorKind> {
     call(core, Syscall::CapRetype, &[from, ty as u64, offset, size, count, 0, slot])
 }
-/// second dispatcher; object at offset `at`, cap slots `s`, frame `s+1`.
+/// A second dispatcher at offset `at` of the early RAM, in slot `s`, with a frame behind it, in slot `s + 1`.
 fn second(core: &mut Core, at: u64, size: u64, s: u64) -> DispatcherRef {
     retype(core, EARLY_RAM.0, CapType::Dispatcher, at, size, 1, free(s)).unwrap();
     retype(core, EARLY_RAM.0, CapType::Frame, at + size, 8192, 1, free(s + 1)).unwrap();
@@ -71,6 +59,7 @@ fn no_slice_is_the_usual_slice() {
     call(&mut core, Syscall::SliceRequest, &[SELF_DISPATCHER.0, 0]).unwrap();
     assert!(core.machine.hardware.timer.is_some(), "SliceRequest(0) turned preemption off");
 }
+
 #[test]
 fn a_huge_slice_is_the_usual_slice() {
     let mut core = core();
@@ -83,17 +72,11 @@ fn a_huge_slice_is_the_usual_slice() {
         core.machine.hardware.timer
     );
 }
+
 #[test]
 fn a_stale_binding_leaves_the_new_owner_of_an_interrupt_alone() {
     let mut core = core();
-    // find irq slot
-    let irqs = (1..60)
-        .map(free)
-        .find(|&a| {
-            call(&mut core, Syscall::CapIdentify, &[a]).is_ok()
-                && core.results[1] & 0xff == CapType::IrqSource as u64
-        })
-        .unwrap();
+    let irqs = interrupts(&mut core);
     second(&mut core, 0, 8192, 100);
     retype(&mut core, SELF_DISPATCHER.0, CapType::Notify, 3, 0, 1, free(110)).unwrap();
     retype(&mut core, free(100), CapType::Notify, 3, 0, 1, free(111)).unwrap();
@@ -107,22 +90,18 @@ fn a_stale_binding_leaves_the_new_owner_of_an_interrupt_alone() {
     call(&mut core, Syscall::CapDelete, &[0, free(110)]).unwrap();
     assert!(core.machine.interrupts.listener(37).is_some(), "victim's binding torn down");
 }
+
 #[test]
 fn deleting_a_wide_irq_source_leaves_narrower_ones_bound() {
     let mut core = core();
-    let irqs = (1..60)
-        .map(free)
-        .find(|&a| {
-            call(&mut core, Syscall::CapIdentify, &[a]).is_ok()
-                && core.results[1] & 0xff == CapType::IrqSource as u64
-        })
-        .unwrap();
+    let irqs = interrupts(&mut core);
     retype(&mut core, SELF_DISPATCHER.0, CapType::Notify, 3, 0, 1, free(110)).unwrap();
     retype(&mut core, irqs, CapType::IrqSource, 5, 1, 1, free(112)).unwrap();
     call(&mut core, Syscall::IrqBind, &[free(112), free(110)]).unwrap();
     call(&mut core, Syscall::CapDelete, &[0, irqs]).unwrap();
     assert!(core.machine.interrupts.listener(37).is_some());
 }
+
 #[test]
 fn many_endpoints_in_one_retype() {
     let mut core = core();
@@ -132,6 +111,7 @@ fn many_endpoints_in_one_retype() {
         assert_eq!(core.machine.event(d, i).kind(), EventKind::EndPoint, "event {i}");
     }
 }
+
 #[test]
 fn end_tells_the_peers_of_endpoints_made_in_one_retype() {
     let mut core = core();
@@ -144,6 +124,7 @@ fn end_tells_the_peers_of_endpoints_made_in_one_retype() {
     assert_eq!(core.machine.dispatcher(d).state(), State::Ended);
     assert!(core.machine.event(me, 9).is_peer_gone(), "dead peer never told");
 }
+
 #[test]
 fn a_cspace_can_grow_twice() {
     let mut core = core();
@@ -165,6 +146,7 @@ fn a_cspace_can_grow_twice() {
         println!("resize {s}: {n} calls");
     }
 }
+
 #[test]
 fn a_cspace_can_grow_again_while_its_old_root_is_cleared_away() {
     let mut core = core();
@@ -183,6 +165,7 @@ fn a_cspace_can_grow_again_while_its_old_root_is_cleared_away() {
         }
     }
 }
+
 #[test]
 fn waiting_dispatcher_that_loses_its_frame_ends_and_its_watcher_learns() {
     let mut core = core();
@@ -213,6 +196,7 @@ fn waiting_dispatcher_that_loses_its_frame_ends_and_its_watcher_learns() {
     assert_eq!(core.machine.dispatcher(d).state(), State::Ended, "it neither runs nor ends");
     assert!(core.machine.frame(me).unwrap().any_ready(), "watcher never told");
 }
+
 #[test]
 fn configure_that_fails_changes_nothing() {
     let mut core = core();
@@ -240,6 +224,7 @@ fn configure_that_fails_changes_nothing() {
     assert_eq!(conf(&mut core, free(101)), Err(ErrorKind::InDelete));
     assert_eq!(conf(&mut core, free(103)), Ok(Reply::Value(0)), "the refused call left something behind");
 }
+
 #[test]
 fn dispatchers_are_counted() {
     let mut core = core();
@@ -248,6 +233,7 @@ fn dispatchers_are_counted() {
     while call(&mut core, Syscall::CapDelete, &[0, free(100)]) == Ok(Reply::Value(1)) {}
     assert_eq!(core.machine.dispatchers, before);
 }
+
 #[test]
 fn deadlines_of_many_expire_in_bounded_time() {
     let mut core = core();
@@ -303,6 +289,7 @@ fn pair(core: &mut Core) -> (DispatcherRef, DispatcherRef) {
     assert_eq!(core.machine.current, Some(me));
     (me, d)
 }
+
 #[test]
 fn the_direct_way_does_not_overlook_ready_events() {
     let mut core = core();
@@ -337,6 +324,7 @@ fn the_direct_way_does_not_overlook_ready_events() {
         "asleep with a ready event"
     );
 }
+
 #[test]
 fn random_lifecycle_leaves_no_dangling_reference() {
     use std::collections::HashSet;
@@ -519,6 +507,7 @@ fn random_lifecycle_leaves_no_dangling_reference() {
         }
     }
 }
+
 #[test]
 fn one_exit_ends_a_bounded_number_of_dispatchers() {
     let mut core = core();
@@ -547,6 +536,7 @@ fn one_exit_ends_a_bounded_number_of_dispatchers() {
     while matches!(schedule::next(&mut core), Next::Again) {}
     assert_eq!(core.machine.current, Some(me));
 }
+
 #[test]
 fn an_interrupt_ends_a_monopoly() {
     let mut core = core();

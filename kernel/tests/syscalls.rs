@@ -1,6 +1,7 @@
 //! System calls on a booted core, called as the entry code calls them.
 
-use abi::boot::BOOT_CNODE;
+mod common;
+
 use abi::cap::{CapAddr, Rights};
 use abi::frame::{Area, State};
 use abi::layout::{EARLY_RAM, KERNEL, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER, SELF_FRAME};
@@ -12,24 +13,7 @@ use kernel::schedule::{self, Next};
 use kernel::syscall::{self, Reply};
 use proptest::prelude::*;
 
-const RAM: usize = 64 << 20;
-
-/// A core in user mode of `init`.
-fn core() -> Box<Core> {
-    let mut core = boot(&tiny_program(), RAM);
-    assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
-    core
-}
-
-fn call(core: &mut Core, number: Syscall, a: &[u64]) -> Result<Reply, ErrorKind> {
-    let mut arguments = [0; 7];
-    arguments[..a.len()].copy_from_slice(a);
-    syscall::call(core, number as u64, arguments).map_err(|error| error.kind)
-}
-
-fn free(slot: u64) -> u64 {
-    CapAddr::new(BOOT_CNODE, slot).0
-}
+use common::{RAM, call, core, free};
 
 fn retype(
     core: &mut Core,
