@@ -157,8 +157,8 @@ pub const MAX_RETYPE: u64 = 64;
 /// Most bytes of kernel objects that one retype makes (they are zeroed in the same step, K2).
 pub const MAX_RETYPE_BYTES: u64 = 256 * 1024;
 
-/// The address of a capability: `L1 index << 8 | slot in the L2 CNode`. Slot 0 of every CNode is the
-/// kernel's (a dying CNode's own capability moves there), so address 0 never names a capability.
+/// The address of a capability: `L1 index << 8 | slot in the L2 CNode`. Slot 0 of every L2 CNode is the kernel's (a dying
+/// CNode's own capability moves there), so address 0 never names a capability. Of a root CNode it is the last slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct CapAddr(pub u64);

@@ -103,14 +103,10 @@ kinds! {
     BadInterrupt = 39, "this interrupt cannot be bound";
     /// The deadline, area, or other plain number is not one of the legal ones.
     BadArgument = 40, "the argument has no meaning here";
-    /// The saved context would enter something else than user mode.
-    BadContext = 41, "the saved context is not one of user mode";
     /// Nothing to give at the moment.
-    Nothing = 42, "there is nothing to give";
+    Nothing = 41, "there is nothing to give";
     /// A plain frame was expected to be larger.
-    TooSmall = 43, "the object is too small";
-    /// The kind of the capability leaves no room for the operation while it has other users.
-    InUse = 44, "the object is in use";
+    TooSmall = 42, "the object is too small";
 }
 
 /// What a refused system call returns in `x0`: `kind | argument << 8`, never 0.

@@ -220,7 +220,7 @@ fn a_failure_at_any_call_leaves_nothing_behind() {
     for at in 0..calls {
         let (model, built) = case.build(Some(at));
         let error = built.expect_err("the call was refused");
-        assert_eq!(error.error.kind, ErrorKind::InUse, "{}", error.step);
+        assert_eq!(error.error.kind, ErrorKind::Full, "{}", error.step);
         let left: Vec<_> = model.all().map(|c| c.kind).collect();
         assert_eq!(left, model.installed(), "after refusing call {at} ({})", error.step);
         assert_eq!(model.node(OWN_ROOT).len(), 1);

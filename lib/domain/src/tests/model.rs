@@ -142,7 +142,7 @@ impl Model {
     fn count(&mut self) -> Result<()> {
         let call = self.calls;
         self.calls += 1;
-        if self.fail_at == Some(call) { Err(ErrorKind::InUse.into()) } else { Ok(()) }
+        if self.fail_at == Some(call) { Err(ErrorKind::Full.into()) } else { Ok(()) }
     }
 
     fn place(&self, place: Place) -> Result<(u64, u64)> {
