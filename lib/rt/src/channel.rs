@@ -3,7 +3,6 @@
 use alloc::rc::Rc;
 use alloc::sync::{Arc, Weak};
 use core::cell::{Cell, RefCell};
-use core::time::Duration;
 
 use abi::frame::{RING_PEER_GONE, RING_SENDER_BLOCKED, RING_WRITABLE};
 use abi::packet::{HEADER_CAPABILITY, Packet};
@@ -16,10 +15,7 @@ use crate::dispatch::{self, ThreadId};
 use crate::error::RtError;
 use crate::events::{self, Event};
 use crate::frame::{Frame, Ring, ring_bytes};
-use crate::{executor, slots, time};
-
-/// How long a peer without a landing slot is left alone.
-const LANDING_RETRY: Duration = Duration::from_millis(1);
+use crate::slots;
 
 /// Who gets a channel's packets.
 enum Target {
@@ -157,24 +153,7 @@ impl Channel {
     /// Queues a packet in the peer's ring.
     #[inline]
     pub(crate) fn send(&self, packet: &Packet, capability: Option<CapAddr>) -> Result<(), SendError> {
-        self.peer.get().send(packet, capability.map(Cap::<Any>::new)).map_err(|error| self.refused(error))
-    }
-
-    /// What a refused send means. The kernel tells when there is room again, but not when the peer offers a landing
-    /// slot: that is tried again after a while.
-    #[cold]
-    pub(crate) fn refused(&self, error: sys::Error) -> SendError {
-        let error = refusal(error);
-        if error == SendError::NoLandingSlot {
-            let event = self.event;
-            executor::spawn(async move {
-                time::sleep(LANDING_RETRY).await;
-                if let Some(receiver) = events::channel(event).and_then(|channel| channel.receiver()) {
-                    receiver.on_writable();
-                }
-            });
-        }
-        error
+        self.peer.get().send(packet, capability.map(Cap::<Any>::new)).map_err(refusal)
     }
 
     /// A packet came. `Some`: the packet is an answer now, to be sent with that capability.
@@ -370,7 +349,7 @@ fn unwanted(capability: Option<CapAddr>) -> Outcome {
 }
 
 /// What a refused send means for the channel.
-fn refusal(error: sys::Error) -> SendError {
+pub(crate) fn refusal(error: sys::Error) -> SendError {
     match error.kind {
         ErrorKind::Full => SendError::Full,
         ErrorKind::NoLandingSlot => SendError::NoLandingSlot,

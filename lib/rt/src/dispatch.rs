@@ -28,7 +28,7 @@ use abi::packet::{HEADER_CAPABILITY, Packet};
 use ipc::port::{Receiver, SendError};
 
 use crate::arch::{self, Wake};
-use crate::channel::Channel;
+use crate::channel::{self, Channel};
 use crate::events::{self, Event};
 use crate::frame::Frame;
 use crate::local::local;
@@ -240,7 +240,7 @@ impl Core {
     ) -> Result<Wake, SendError> {
         let (endpoint, capability) = (channel.peer().address(), capability.unwrap_or(CapAddr::NULL));
         arch::send_wait(self.frame, endpoint, capability, packet, time::next_deadline(), buffer)
-            .map_err(|error| channel.refused(error))
+            .map_err(channel::refusal)
     }
 
     /// Put-off packets, then tasks, then burials.
