@@ -12,7 +12,7 @@
 
 use crate::error::CallError;
 use crate::port::{Port, SendError};
-use crate::wire::{Capability, Words, bytes_of, words_of};
+use crate::wire::{Capability, Words, bytes_of, copy_words, fill_words};
 use abi::CapAddr;
 use abi::packet::{FLAG_BYTES, FLAG_CAPABILITY, FLAG_MORE, Header, PAYLOAD_BYTES, Packet};
 use alloc::collections::VecDeque;
@@ -87,12 +87,13 @@ impl Message {
         Message { kind, method, sequence, body, capability, sent: 0 }
     }
 
-    /// The next packet, and how many bytes of the body are out with it.
-    fn next_packet(&self) -> (Packet, usize) {
+    /// Fills in the next packet: how many bytes of the body are out with it.
+    fn next_packet(&self, packet: &mut Packet) -> usize {
         let bytes = match &self.body {
             Body::Words { words, length } => {
-                let header = Header::new(self.kind, self.method, *length, 0, self.sequence);
-                return (Packet { header: header.0, words: *words }, *length as usize);
+                packet.header = Header::new(self.kind, self.method, *length, 0, self.sequence).0;
+                copy_words(&mut packet.words, words);
+                return *length as usize;
             }
             Body::Bytes(bytes) => bytes,
         };
@@ -100,8 +101,9 @@ impl Message {
         let chunk = &bytes[self.sent..end];
         let kind = if self.sent == 0 { self.kind } else { KIND_FRAGMENT };
         let more = if end < bytes.len() { FLAG_MORE } else { 0 };
-        let header = Header::new(kind, self.method, chunk.len() as u8, FLAG_BYTES | more, self.sequence);
-        (Packet { header: header.0, words: words_of(chunk) }, end)
+        packet.header = Header::new(kind, self.method, chunk.len() as u8, FLAG_BYTES | more, self.sequence).0;
+        fill_words(&mut packet.words, chunk);
+        end
     }
 
     fn is_out(&self) -> bool {
@@ -187,7 +189,8 @@ impl Outgoing {
     /// thread or upcall gets between looking and sending.
     pub(crate) fn step<P: Port>(&mut self, port: &P) -> Step {
         let Some(message) = self.queue.front_mut() else { return Step::Rest };
-        let (packet, end) = message.next_packet();
+        let mut packet = Packet::default();
+        let end = message.next_packet(&mut packet);
         let capability = if message.sent == 0 { message.capability } else { None };
         match port.send(&packet, capability.map(Capability::address)) {
             Ok(()) => discard_given(port, capability),

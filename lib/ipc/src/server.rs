@@ -13,7 +13,7 @@ use crate::message::{
 use crate::port::{Lock, Outcome, Port, Receiver, Task};
 use crate::reply::{Answer, Answering};
 use crate::request::{Caller, Deferring, Replies, Request, Served, Service};
-use crate::wire::{Capability, bytes_of, copy_words, words_of};
+use crate::wire::{Capability, bytes_of, copy_words, fill_words};
 use abi::CapAddr;
 use abi::packet::{FLAG_BYTES, Header, PAYLOAD_BYTES, PAYLOAD_WORDS, Packet};
 use alloc::boxed::Box;
@@ -113,7 +113,7 @@ where
             Answer { kind: KIND_REPLY, body: Body::Bytes(bytes), capability, .. }
                 if bytes.len() <= PAYLOAD_BYTES =>
             {
-                packet.words = words_of(&bytes);
+                fill_words(&mut packet.words, &bytes);
                 self.reply(header, packet, bytes.len() as u8, FLAG_BYTES, capability)
             }
             answer => self.answer_long(header, answer),

@@ -252,8 +252,11 @@ impl Channel {
     /// The packets in the ring, at most a full ring of them.
     #[cold]
     fn drain_packets(&self) {
+        let mut packet = Packet::default();
         for _ in 0..self.ring.packets() {
-            let Some(mut packet) = self.ring.take() else { return };
+            if !self.ring.take(&mut packet) {
+                return;
+            }
             if let Some(capability) = self.deliver(&mut packet) {
                 self.answer(&packet, capability);
             }

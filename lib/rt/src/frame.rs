@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::frame::{DispatcherFrame, MAX_EVENTS, READY_OFFSET, RingHead};
 use abi::packet::{PACKET_SIZE, Packet};
+use ipc::wire::copy_words;
 
 /// Offset of [`Collected`] in the frame.
 pub(crate) const COLLECTED_OFFSET: u64 = 0x600;
@@ -184,10 +185,10 @@ impl Ring {
         self.half(offset_of!(RingHead, tail)).load(Ordering::Relaxed) == head
     }
 
-    /// Takes the oldest packet out.
-    pub(crate) fn take(self) -> Option<Packet> {
+    /// Takes the oldest packet out, to `packet`. `false`: there is none.
+    pub(crate) fn take(self, packet: &mut Packet) -> bool {
         if self.is_empty() {
-            return None;
+            return false;
         }
         // The tail was written by this core's kernel, whose entry and return order everything.
         let head = self.half(offset_of!(RingHead, head));
@@ -195,9 +196,11 @@ impl Ring {
         let offset = PACKET_SIZE as usize * (1 + (index & self.mask) as usize);
         // SAFETY: inside the ring, since the index is masked; the kernel writes this packet again only after the head
         // has passed it. Any bytes are a valid `Packet`.
-        let packet = unsafe { self.base.byte_add(offset).cast::<Packet>().read() };
+        let oldest = unsafe { self.base.byte_add(offset).cast::<Packet>().as_ref() };
+        packet.header = oldest.header;
+        copy_words(&mut packet.words, &oldest.words);
         head.store(index.wrapping_add(1), Ordering::Release);
-        Some(packet)
+        true
     }
 
     /// Takes the `RING_*` flags in `which` out.

@@ -285,7 +285,7 @@ pub fn decode_bytes<T: Decode>(bytes: &[u8], capability: Option<CapAddr>) -> Res
 
 /// Copies word by word: the compiler calls `memcpy` for 56 bytes, which costs several times as much.
 #[inline(always)]
-pub(crate) fn copy_words(to: &mut Words, from: &Words) {
+pub fn copy_words(to: &mut Words, from: &Words) {
     to[0] = from[0];
     to[1] = from[1];
     to[2] = from[2];
@@ -304,13 +304,16 @@ pub fn bytes_of(words: &Words) -> [u8; PAYLOAD_BYTES] {
     bytes
 }
 
-/// The payload words that hold `bytes`, at most [`PAYLOAD_BYTES`] of them, padded with 0.
-pub fn words_of(bytes: &[u8]) -> Words {
-    let mut words = [0; PAYLOAD_WORDS];
-    for (word, chunk) in words.iter_mut().zip(bytes.chunks(8)) {
-        let mut buffer = [0; 8];
-        buffer[..chunk.len()].copy_from_slice(chunk);
-        *word = u64::from_le_bytes(buffer);
+/// Fills payload words with `bytes`, at most [`PAYLOAD_BYTES`] of them, padded with 0.
+pub fn fill_words(words: &mut Words, bytes: &[u8]) {
+    *words = [0; PAYLOAD_WORDS];
+    let (whole, rest) = bytes.as_chunks();
+    for (word, chunk) in words.iter_mut().zip(whole) {
+        *word = u64::from_le_bytes(*chunk);
     }
-    words
+    if let Some(word) = words.get_mut(whole.len()) {
+        for (index, &byte) in rest.iter().enumerate() {
+            *word |= u64::from(byte) << (8 * index);
+        }
+    }
 }
