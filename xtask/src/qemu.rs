@@ -48,6 +48,8 @@ pub struct Machine {
     pub icount: bool,
     /// Waits for a debugger on port 1234 before the first instruction.
     pub gdb: bool,
+    /// The machine has EL2, and the kernel is entered there.
+    pub el2: bool,
     /// Kernel command line.
     pub append: String,
 }
@@ -69,6 +71,7 @@ impl Machine {
             accelerator: Accelerator::default(),
             icount: false,
             gdb: false,
+            el2: false,
             append: String::new(),
         }
     }
@@ -91,7 +94,8 @@ impl Machine {
     pub fn command(&self) -> Command {
         let mut qemu = Command::new(&self.program);
         let (accelerator, cpu) = self.engine();
-        qemu.args(["-M", "virt,gic-version=3", "-accel", accelerator, "-cpu", cpu]);
+        let board = if self.el2 { "virt,gic-version=3,virtualization=on" } else { "virt,gic-version=3" };
+        qemu.args(["-M", board, "-accel", accelerator, "-cpu", cpu]);
         qemu.args(["-smp", &self.cores.to_string(), "-m", &self.memory.to_string()]);
         // Nothing but what is asked for: QEMU's default devices cost start-up time.
         qemu.args(["-nodefaults", "-display", "none"]);

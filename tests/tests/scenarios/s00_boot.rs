@@ -27,6 +27,12 @@ fn memory_is_what_the_machine_has() {
 }
 
 #[test]
+fn a_kernel_that_is_entered_at_el2_boots_like_one_at_el1() {
+    let Some(mut guest) = Guest::boot_with(|machine| Machine { el2: true, ..machine }) else { return };
+    assert_eq!(guest.run("echo there").trim(), "there");
+}
+
+#[test]
 fn every_line_ends_with_a_new_prompt() {
     let Some(mut guest) = Guest::boot() else { return };
     for line in ["", "   ", "echo", "no-such-command"] {
