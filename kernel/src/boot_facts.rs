@@ -47,8 +47,8 @@ impl BootFacts {
         for range in ram {
             remove(&mut device_space, *range);
         }
-        for range in [machine.distributor, machine.redistributors] {
-            remove(&mut device_space, range);
+        for range in machine.kernel_only.as_slice() {
+            remove(&mut device_space, *range);
         }
         for range in [kernel, device_tree, modules.unwrap_or_default()] {
             remove(&mut free, range);
@@ -224,7 +224,8 @@ mod tests {
     fn device_space_is_what_is_neither_ram_nor_the_interrupt_controller() {
         let expected = [
             (0, 0x0800_0000),
-            (0x0801_0000, 0x080a_0000),
+            // The ITS, too, is the kernel's.
+            (0x0801_0000, 0x0808_0000),
             (0x0900_0000, 0x4000_0000),
             (0x8000_0000, 1 << 44),
         ];

@@ -102,6 +102,8 @@ pub struct Facts {
     pub distributor: Range,
     /// Registers of the GICv3 redistributors (first region).
     pub redistributors: Range,
+    /// All registers of interrupt controllers: whoever drives an ITS can write to RAM, so none of it is user space's.
+    pub kernel_only: List<Range, MAX_RANGES>,
     /// Registers of the UART for early output and panics.
     pub console: Range,
     /// Devices for user space.
@@ -161,6 +163,7 @@ impl Facts {
             conduit: Conduit::Hvc,
             distributor: Range::default(),
             redistributors: Range::default(),
+            kernel_only: List::new(),
             console: Range::default(),
             devices: List::new(),
             tree_size: 0,
@@ -213,6 +216,11 @@ impl Facts {
     }
 
     fn take_device(&mut self, node: &Node) {
+        if node.is_compatible("arm,gic-v3") || node.is_compatible("arm,gic-v3-its") {
+            for (base, size) in node.reg() {
+                self.kernel_only.push(Range { base, size });
+            }
+        }
         let mut ranges = node.reg().map(|(base, size)| Range { base, size });
         let first = ranges.next().unwrap_or_default();
         if node.is_compatible("arm,gic-v3") {
