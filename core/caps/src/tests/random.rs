@@ -185,7 +185,7 @@ impl Run {
         let object_size = if d.one_in(40) { d.roll() >> d.below(64) } else { object_size };
         let offset = match numbers {
             true => d.below(6),
-            false => self.free_offset(d, src, object_size * count),
+            false => self.free_offset(d, src, object_size.saturating_mul(count)),
         };
         let offset = if d.one_in(40) { d.roll() >> d.below(64) } else { offset };
         let count = if d.one_in(80) { d.roll() >> d.below(64) } else { count };
