@@ -267,8 +267,8 @@ impl Threads {
         }
     }
 
-    /// Unparks all threads, in linear time; the current one too, which may be about to park. For after a
-    /// thread ended that may have held a lock.
+    /// Unparks all threads, in linear time; the current one too, which may be about to park. What [`crate::sync`] asks for
+    /// after a thread ended that may have held a lock.
     pub fn unpark_all(&mut self) {
         for index in 0..self.records.len() as Index {
             self.unpark_at(index);
