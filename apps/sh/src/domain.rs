@@ -1,8 +1,8 @@
 //! The real world: the services of the system.
 
 use alloc::format;
-use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt::Display;
@@ -27,8 +27,8 @@ type System = SystemClient<LmpPort>;
 /// The services that the shell has needed so far.
 #[derive(Default)]
 pub struct Domain {
-    spawn: Option<Rc<Spawn>>,
-    system: Option<Rc<System>>,
+    spawn: Option<Arc<Spawn>>,
+    system: Option<Arc<System>>,
     /// The session is in raw mode.
     raw: bool,
 }
@@ -53,17 +53,17 @@ impl Domain {
 }
 
 /// The client in `place`, connected first if there is none.
-fn connected<C: ipc::Stub<LmpPort>>(place: &mut Option<Rc<C>>, name: &str) -> Result<Rc<C>, Failure> {
+fn connected<C: ipc::Stub<LmpPort>>(place: &mut Option<Arc<C>>, name: &str) -> Result<Arc<C>, Failure> {
     if let Some(client) = place {
         return Ok(client.clone());
     }
     let client = barreldish::connect(name).map_err(|error| format!("no service `{name}`: {error}"))?;
-    Ok(place.insert(Rc::new(client)).clone())
+    Ok(place.insert(Arc::new(client)).clone())
 }
 
 /// Asks a service. After a failure the next question goes over a new channel.
 fn ask<C: ipc::Stub<LmpPort>, R, E: Display>(
-    place: &mut Option<Rc<C>>,
+    place: &mut Option<Arc<C>>,
     name: &str,
     call: impl FnOnce(&C) -> Result<R, E>,
 ) -> Result<R, Failure> {
@@ -78,7 +78,7 @@ fn console_failure(error: ConsoleError) -> Failure {
     format!("console: {error}")
 }
 
-fn session() -> Result<Rc<Session>, Failure> {
+fn session() -> Result<Arc<Session>, Failure> {
     rt::console::session().map_err(|error| format!("no console: {error}"))
 }
 

@@ -17,10 +17,11 @@
 //! | services | [`connect`], [`serve`], [`interface`](macro@interface) |
 //! | other programs | [`process`] |
 //! | time | [`time`] |
+//! | threads | [`thread`], [`thread_local!`] |
 //! | tasks | [`spawn`], [`block_on`], [`run`] |
 //!
-//! A program has one thread; while it waits in a blocking call, handlers of its services and its tasks run. On a
-//! hosted target the crate exists so that programs can be checked there; output goes to the host's.
+//! A program starts with one thread, its main one; while that waits in a blocking call, handlers of its services and its
+//! tasks run on it. On a hosted target the crate exists so that programs can be checked there; output goes to the host's.
 #![cfg_attr(target_os = "none", no_std)]
 #![forbid(unsafe_code)]
 
@@ -39,7 +40,7 @@ pub use interfaces;
 pub use ipc::{Caller, Capability, Reply, Wire, interface};
 pub use output::{eprint_args, flush, print_args};
 pub use rt::names::{connect, connect_async, connect_when_there, serve};
-pub use rt::{LmpPort, RtError as Error, block_on, run, spawn, time};
+pub use rt::{LmpPort, RtError as Error, block_on, run, spawn, thread, thread_local, time};
 pub use termination::{ExitCode, Termination, start};
 
 /// The arguments, the program's name first.

@@ -1,6 +1,5 @@
 //! One end of an LMP channel: an own endpoint with its ring, and the peer's endpoint to send to.
 
-use alloc::rc::Rc;
 use alloc::sync::{Arc, Weak};
 use core::cell::{Cell, RefCell};
 
@@ -11,11 +10,14 @@ use ipc::port::{Outcome, Port, Receiver, SendError, Task};
 use sys::{Any, Cap, EndPoint};
 
 use crate::cell::Guarded;
-use crate::dispatch::{self, ThreadId};
+use crate::dispatch;
 use crate::error::RtError;
+use crate::event_set::EventSet;
 use crate::events::{self, Event};
 use crate::frame::{Frame, Ring, ring_bytes};
-use crate::slots;
+use crate::local::local;
+use crate::thread::{self, ThreadId};
+use crate::{critical, slots};
 
 /// Who gets a channel's packets.
 enum Target {
@@ -41,9 +43,15 @@ pub(crate) struct Channel {
     leaf: Cell<bool>,
 }
 
+// SAFETY: the cells are looked at in critical sections, or belong to the main thread, which alone delivers what is for
+// servers; a server's end is never touched by another. `peer` and `leaf` are set before the channel is shared.
+unsafe impl Send for Channel {}
+// SAFETY: as above.
+unsafe impl Sync for Channel {}
+
 impl Channel {
     /// Makes an endpoint of this domain's dispatcher with a ring of `packets` packets. No peer yet.
-    pub(crate) fn create(packets: u32) -> Result<Rc<Channel>, RtError> {
+    pub(crate) fn create(packets: u32) -> Result<Arc<Channel>, RtError> {
         let event = events::allocate()?;
         let made = Channel::create_at(event, packets);
         if made.is_err() {
@@ -52,7 +60,7 @@ impl Channel {
         made
     }
 
-    fn create_at(event: u32, packets: u32) -> Result<Rc<Channel>, RtError> {
+    fn create_at(event: u32, packets: u32) -> Result<Arc<Channel>, RtError> {
         let slot = slots::allocate()?;
         let own = Cap::new(slot);
         let made = abi::layout::SELF_DISPATCHER;
@@ -67,14 +75,14 @@ impl Channel {
         })
     }
 
-    fn place(event: u32, own: Cap<EndPoint>, packets: u32) -> Result<Rc<Channel>, RtError> {
+    fn place(event: u32, own: Cap<EndPoint>, packets: u32) -> Result<Arc<Channel>, RtError> {
         let offset = events::allocate_ring(ring_bytes(packets))?;
         Channel::with_ring(event, own, packets, offset)
             .inspect_err(|_| events::release_ring(offset, ring_bytes(packets)))
     }
 
     /// The end of the own endpoint `own`, which has this event index already.
-    pub(crate) fn adopt(event: u32, own: Cap<EndPoint>, packets: u32) -> Result<Rc<Channel>, RtError> {
+    pub(crate) fn adopt(event: u32, own: Cap<EndPoint>, packets: u32) -> Result<Arc<Channel>, RtError> {
         events::reserve(event)?;
         Channel::place(event, own, packets)
     }
@@ -85,14 +93,14 @@ impl Channel {
         own: Cap<EndPoint>,
         packets: u32,
         offset: u64,
-    ) -> Result<Rc<Channel>, RtError> {
+    ) -> Result<Arc<Channel>, RtError> {
         let ring = dispatch::frame().ring(offset, packets).ok_or(RtError::NoRing)?;
         let landing = slots::allocate()?;
         if let Err(error) = own.configure(offset, packets.into(), Some(landing)) {
             slots::release(landing);
             return Err(error.into());
         }
-        let channel = Rc::new(Channel {
+        let channel = Arc::new(Channel {
             event,
             own,
             peer: Cell::new(Cap::new(CapAddr::NULL)),
@@ -141,13 +149,19 @@ impl Channel {
         drop(former);
     }
 
+    /// Whether requests come over it: only the main thread takes them.
+    #[inline]
+    pub(crate) fn is_server(&self) -> bool {
+        critical::section(|| matches!(&*self.target.borrow(), Target::Server(_)))
+    }
+
     #[inline]
     fn receiver(&self) -> Option<Arc<dyn Receiver>> {
-        match &*self.target.borrow() {
+        critical::section(|| match &*self.target.borrow() {
             Target::Nobody => None,
             Target::Client(client) => client.upgrade(),
             Target::Server(server) => Some(server.clone()),
-        }
+        })
     }
 
     /// Queues a packet in the peer's ring.
@@ -164,7 +178,7 @@ impl Channel {
         let outcome = match &*self.target.borrow() {
             Target::Server(server) => server.on_packet(packet, capability),
             Target::Client(client) => match client.upgrade() {
-                Some(client) => client.on_packet(packet, capability),
+                Some(client) => critical::section(|| client.on_packet(packet, capability)),
                 None => unwanted(capability),
             },
             Target::Nobody => unwanted(capability),
@@ -211,29 +225,34 @@ impl Channel {
     /// The capability that just landed. Another landing slot is offered at once.
     #[cold]
     pub(crate) fn take_landed(&self) -> Option<CapAddr> {
-        let landed = self.landing.replace(CapAddr::NULL);
+        let landed = self.take_landed_only();
         self.offer_landing();
-        (landed != CapAddr::NULL).then_some(landed)
+        landed
     }
 
     /// As [`Channel::take_landed`], without offering another: that needs a slot.
     pub(crate) fn take_landed_only(&self) -> Option<CapAddr> {
-        let landed = self.landing.replace(CapAddr::NULL);
+        let landed = critical::section(|| self.landing.replace(CapAddr::NULL));
         (landed != CapAddr::NULL).then_some(landed)
     }
 
-    /// Names a slot for the next capability, if there is none and a slot is to be had.
+    /// Names a slot for the next capability, if there is none. If no slot is to be had, the loop tries again when there
+    /// may be ([`offer_landings`]); until then the kernel holds senders back.
     fn offer_landing(&self) {
-        if self.landing.get() != CapAddr::NULL {
-            return;
-        }
-        // A leaf must not wait for memory while it takes in the answer of the memory service.
-        let slot = if self.leaf.get() { slots::allocate_reserved() } else { slots::allocate() };
-        let Ok(slot) = slot else { return };
-        match self.own.set_landing(Some(slot)) {
-            Ok(()) => self.landing.set(slot),
-            Err(_) => slots::release(slot),
-        }
+        critical::section(|| {
+            if self.landing.get() != CapAddr::NULL || self.closed.get() {
+                return;
+            }
+            // Never waits: this may be the answer of the memory service that is being taken in.
+            let Ok(slot) = slots::allocate_reserved() else {
+                LANDLESS.with(|events| events.insert(self.event));
+                return;
+            };
+            match self.own.set_landing(Some(slot)) {
+                Ok(()) => self.landing.set(slot),
+                Err(_) => slots::release(slot),
+            }
+        });
     }
 
     /// A capability and packet that were put off earlier.
@@ -254,6 +273,10 @@ impl Channel {
     fn drain_packets(&self) {
         let mut packet = Packet::default();
         for _ in 0..self.ring.packets() {
+            // What was put off in a leaf of the handler is older than what is still in the ring.
+            if dispatch::has_put_off(self.event) {
+                return dispatch::frame().set_ready(self.event);
+            }
             if !self.ring.take(&mut packet) {
                 return;
             }
@@ -278,7 +301,16 @@ impl Channel {
     }
 
     /// Does what a ready event asks for: packets, then flags. What is left over makes the event ready again.
+    ///
+    /// A client's are taken in one critical section, since any thread may do it, and the order counts.
     pub(crate) fn drain(&self, frame: Frame) {
+        if self.is_server() { self.drain_all(frame) } else { critical::section(|| self.drain_all(frame)) }
+    }
+
+    fn drain_all(&self, frame: Frame) {
+        if dispatch::has_put_off(self.event) {
+            return frame.set_ready(self.event);
+        }
         self.drain_packets();
         let flags = self.ring.take_flags(RING_SENDER_BLOCKED | RING_WRITABLE);
         if flags & RING_SENDER_BLOCKED != 0 {
@@ -326,13 +358,45 @@ impl Channel {
         if !peer.is_null() {
             slots::discard(peer.address());
         }
-        let landing = self.landing.replace(CapAddr::NULL);
-        if landing != CapAddr::NULL {
-            slots::release(landing);
+        if let Some(landing) = self.take_landed_only() {
+            // Something may have landed there that nobody has looked at.
+            slots::discard(landing);
         }
-        events::release_ring(self.ring_offset, ring_bytes(self.ring.packets()));
         self.set_target(Target::Nobody);
         events::set(self.event, Event::Free);
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        // Whoever was looking at the ring when the channel was closed has looked away.
+        events::release_ring(self.ring_offset, ring_bytes(self.ring.packets()));
+    }
+}
+
+local! {
+    /// Channels that have no landing slot, since there was none to be had.
+    static LANDLESS: EventSet = EventSet::new();
+}
+
+/// Offers landing slots where there were none to be had. What fails again waits for the next slot that is free.
+pub(crate) fn offer_landings() {
+    if LANDLESS.with(EventSet::is_empty) {
+        return;
+    }
+    LANDLESS.with(|set| {
+        set.take(|event| {
+            if let Some(channel) = events::channel(event) {
+                channel.offer_landing();
+            }
+        });
+    });
+}
+
+/// A slot is free: there may be somebody who had none.
+pub(crate) fn slot_is_free() {
+    if !LANDLESS.with(EventSet::is_empty) {
+        dispatch::note_task();
     }
 }
 
@@ -362,14 +426,14 @@ pub(crate) fn refusal(error: sys::Error) -> SendError {
 }
 
 /// One end of an LMP channel, for RPC. Dropping it closes the channel.
-pub struct LmpPort(Rc<Channel>);
+pub struct LmpPort(Arc<Channel>);
 
 impl LmpPort {
-    pub(crate) fn new(channel: Rc<Channel>) -> LmpPort {
+    pub(crate) fn new(channel: Arc<Channel>) -> LmpPort {
         LmpPort(channel)
     }
 
-    pub(crate) fn channel(&self) -> &Rc<Channel> {
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
         &self.0
     }
 
@@ -428,7 +492,7 @@ impl Port for LmpPort {
 
     #[inline]
     fn current(&self) -> ThreadId {
-        ThreadId::MAIN
+        thread::current()
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 //! Output is kept until a line is whole, so that the output of two domains never mixes within a line. The session is
 //! opened by the first use; where there is none (yet), output goes to the kernel's log.
 
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
@@ -12,7 +12,7 @@ use interfaces::{CONSOLE, ConsoleClient, ConsoleError};
 use crate::channel::LmpPort;
 use crate::error::RtError;
 use crate::local::local;
-use crate::{dispatch, executor, names};
+use crate::{dispatch, executor, names, thread, thread_local};
 
 /// Bytes of a line without an end that are kept at most.
 const LONGEST: usize = 4096;
@@ -22,7 +22,8 @@ const CHUNK: usize = 32 * 1024;
 /// A session at the console.
 pub type Session = ConsoleClient<LmpPort>;
 
-local! {
+thread_local! {
+    /// The line that a thread has begun: lines of threads do not mix either.
     static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::new());
 }
 local! {
@@ -30,7 +31,7 @@ local! {
     static LATER: RefCell<Vec<u8>> = RefCell::new(Vec::new());
 }
 local! {
-    static SESSION: RefCell<Option<Rc<Session>>> = RefCell::new(None);
+    static SESSION: RefCell<Option<Arc<Session>>> = RefCell::new(None);
 }
 local! {
     /// Output goes to the kernel's log, whatever there is.
@@ -55,14 +56,14 @@ pub(crate) fn serving() {
 ///
 /// # Errors
 /// Those of [`names::connect`]; `NotAvailable` after [`use_log`] and, if it is not open yet, in a handler or task.
-pub fn session() -> Result<Rc<Session>, RtError> {
+pub fn session() -> Result<Arc<Session>, RtError> {
     if let Some(session) = SESSION.with(|session| session.borrow().clone()) {
         return Ok(session);
     }
     if LOG_ONLY.with(Cell::get) || dispatch::in_handler() {
         return Err(RtError::NotAvailable);
     }
-    let session = Rc::new(names::connect::<Session>(CONSOLE)?);
+    let session = Arc::new(names::connect::<Session>(CONSOLE)?);
     SESSION.with(|place| place.replace(Some(session.clone())));
     Ok(session)
 }
@@ -115,7 +116,7 @@ fn send_later(bytes: &[u8]) {
             match opened {
                 Ok(session) => {
                     let session =
-                        SESSION.with(|place| place.borrow_mut().get_or_insert(Rc::new(session)).clone());
+                        SESSION.with(|place| place.borrow_mut().get_or_insert(Arc::new(session)).clone());
                     bytes.chunks(CHUNK).for_each(|chunk| send_to(&session, chunk));
                 }
                 Err(_) => sys::debug_print(&bytes),
@@ -124,7 +125,7 @@ fn send_later(bytes: &[u8]) {
     }
 }
 
-fn send_to(session: &Rc<Session>, bytes: &[u8]) {
+fn send_to(session: &Arc<Session>, bytes: &[u8]) {
     if dispatch::in_handler() {
         // Encoded now, hence in order; nobody waits for the answer.
         let write = session.write_async(bytes);
@@ -138,17 +139,24 @@ fn send_to(session: &Rc<Session>, bytes: &[u8]) {
     }
 }
 
-/// Prints a report when nothing can be relied on: to the console if the thread can still wait for it.
-pub(crate) fn last_words(bytes: &[u8]) {
-    let free = !dispatch::in_handler() && !LOG_ONLY.with(Cell::get);
-    let open = SESSION.with(|place| place.try_borrow().is_ok_and(|session| session.is_some()));
-    if free && (open || !NO_SESSION.with(Cell::get)) {
+/// Prints a report of what ends the domain: to the console if the thread can still wait for it. `hurt`: what the domain is
+/// made of may be half changed.
+pub(crate) fn last_words(bytes: &[u8], hurt: bool) {
+    let free = !hurt && !dispatch::in_handler() && !LOG_ONLY.with(Cell::get);
+    if free && (SESSION.with(|session| session.borrow().is_some()) || !NO_SESSION.with(Cell::get)) {
         let kept = LINE.with(|line| line.try_borrow_mut().map(|mut line| core::mem::take(&mut *line)));
         send(&kept.unwrap_or_default());
         send(bytes);
     } else {
         sys::debug_print(bytes);
     }
+}
+
+/// Prints a report of what ends a thread. No other thread runs meanwhile.
+pub(crate) fn report(bytes: &[u8]) {
+    thread::stay_alone(true);
+    send(bytes);
+    thread::stay_alone(false);
 }
 
 #[cfg(test)]

@@ -1,47 +1,47 @@
 //! The event loop: what a thread does while it waits.
 //!
 //! Upcalls only carry packets and wake-ups to the waiting thread (`arch`); receivers, handlers and tasks run here, on
-//! the stack of the thread that is parked, one at a time. To them it makes no difference from running in the
+//! the stack of a thread that is parked, one at a time. To them it makes no difference from running in the
 //! upcall; but a fault in a handler is reported, since upcalls are enabled, and the upcall stack stays small.
 //!
 //! ```text
-//!             ┌───────────────────────────────────────────────────────┐
-//!   park ──►  │ tasks, put-off packets ──► unparked? ──yes──► return   │
-//!             │        ▲                      │ no                    │
-//!             │  ready events, timers ◄── Wait or SendWait(answer)    │
-//!             └───────────────────────────────────────────────────────┘
+//!             ┌────────────────────────────────────────────────────────────────────┐
+//!   park ──►  │ tasks, put-off packets ──► unparked? ──yes──► return                │
+//!   (main     │        ▲                      │ no                                  │
+//!    thread)  │        │                 another thread ready? ──yes──► it runs ──┐ │
+//!             │        │                      │ no                               │ │
+//!             │  ready events, timers ◄── Wait or SendWait(answer) ◄─────────────┘ │
+//!             └────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! No wake-up is lost: events stay in the ready map until this loop takes them, and `Wait` returns at once while any
+//! Handlers and tasks run on the main thread alone, so they never see each other, or the rest of `main`, half-way. Other
+//! threads that park let somebody else run; only if nobody can but the main thread's loop, that waits in the kernel.
+//! While the main thread computes, a parked thread takes in what concerns clients: answers, doorbells, timers; what is for
+//! servers is put off until the main thread parks.
+//!
+//! No wake-up is lost: events stay in the ready map until a loop takes them, and `Wait` returns at once while any
 //! bit is set; bits that an upcall took over are looked at after upcalls are disabled (`arch`).
 //!
-//! A *leaf* wait is the one exception to "handlers never wait": a call to the memory service out of an allocation,
-//! wherever that happens. It delivers the packets of its own channel alone and puts everything else off. The memory
-//! service is nobody's client, so such a wait ends.
+//! A *leaf* wait is the one exception to "handlers never wait": a call to the memory service out of an allocation or a
+//! fault, wherever that happens. It delivers the packets of its own channel alone, puts everything else off, and lets no
+//! other thread run. The memory service is nobody's client, so such a wait ends.
 
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 use core::cell::{Cell, OnceCell, RefCell};
 
 use abi::CapAddr;
-use abi::frame::MAX_EVENTS;
 use abi::packet::{HEADER_CAPABILITY, Packet};
 use ipc::port::{Receiver, SendError};
+use threads::schedule::Kind;
 
 use crate::arch::{self, Wake};
 use crate::channel::{self, Channel};
+use crate::event_set::EventSet;
 use crate::events::{self, Event};
 use crate::frame::Frame;
-use crate::local::local;
-use crate::{executor, time};
-
-/// A thread of this domain. There is one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ThreadId(u32);
-
-impl ThreadId {
-    /// The thread that `main` runs on.
-    pub(crate) const MAIN: ThreadId = ThreadId(0);
-}
+use crate::local::raw_local;
+use crate::thread::{self, ThreadId};
+use crate::{critical, executor, slots, time};
 
 /// Packets that came directly while a leaf waited for something else; when it is full the leaf yields instead of
 /// waiting, and packets go to their rings.
@@ -53,36 +53,63 @@ struct Stashed {
     capability: Option<CapAddr>,
 }
 
+/// Packets that were put off, oldest first.
+struct Stash {
+    items: [Option<Stashed>; STASH],
+    first: usize,
+    count: usize,
+}
+
+impl Stash {
+    const fn new() -> Stash {
+        Stash { items: [const { None }; STASH], first: 0, count: 0 }
+    }
+    fn push(&mut self, item: Stashed) {
+        self.items[(self.first + self.count) % STASH] = Some(item);
+        self.count += 1;
+    }
+    fn pop(&mut self) -> Option<Stashed> {
+        self.count = self.count.checked_sub(1)?;
+        let item = self.items[self.first].take();
+        self.first = (self.first + 1) % STASH;
+        item
+    }
+    fn holds(&self, event: u32) -> bool {
+        self.items.iter().flatten().any(|item| item.event == event)
+    }
+}
+
 struct Core {
     frame: Frame,
-    /// The thread was unparked since it last returned from `park`.
-    unparked: Cell<bool>,
     /// The loop runs: what it calls must not park.
     running: Cell<bool>,
     /// Something can be done without waiting for an event: tasks, put-off packets, burials.
     work: Cell<bool>,
-    stash: RefCell<[Option<Stashed>; STASH]>,
-    stashed: Cell<usize>,
+    stash: RefCell<Stash>,
+    /// Whether anything is in the stash.
+    stashed: Cell<bool>,
     /// Servers' ends to let go of, as a map of events.
     dead: EventSet,
-    /// Ready events that a leaf put off.
+    /// Ready events that a leaf put off, or that are for the main thread.
     put_off: EventSet,
 }
 
-local! {
+raw_local! {
+    /// Set once, before there is a second thread. The cells in it belong to the main thread, but for `work`, which others
+    /// only set, and those that are looked at in critical sections: `stash`, `dead`, `put_off`.
     static CORE: OnceCell<Core> = OnceCell::new();
 }
 
-/// Starts the loop's state over `frame`.
+/// Starts the loop's state over `frame`, and the table of threads.
 pub(crate) fn init(frame: Frame) {
+    thread::init();
     CORE.with(|core| {
         let fresh = Core {
             frame,
-            unparked: Cell::new(false),
             running: Cell::new(false),
             work: Cell::new(false),
-            stash: RefCell::new([const { None }; STASH]),
-            stashed: Cell::new(0),
+            stash: RefCell::new(Stash::new()),
+            stashed: Cell::new(false),
             dead: EventSet::new(),
             put_off: EventSet::new(),
         };
@@ -102,30 +129,34 @@ pub(crate) fn frame() -> Frame {
 
 /// Whether this code runs in a handler or task, where it must not park.
 pub fn in_handler() -> bool {
-    CORE.with(|core| core.get().is_none_or(|core| core.running.get()))
+    thread::current() == ThreadId::MAIN && CORE.with(|core| core.get().is_none_or(|core| core.running.get()))
 }
 
-/// Parks until unparked; may return spuriously. Runs handlers and tasks meanwhile.
+/// Parks until unparked; may return spuriously. Runs handlers and tasks meanwhile, if it is the main thread that parks.
 ///
 /// # Panics
 /// In a handler or task (invariant M2).
 #[inline]
 pub(crate) fn park() {
-    with(|core| core.run());
+    if thread::current() == ThreadId::MAIN {
+        with(|core| core.run());
+    } else {
+        with(Core::park_other);
+    }
 }
 
 /// As [`Channel::send`], then [`park`]. `receiver` is who gets the packets of `channel`.
 #[inline]
 pub(crate) fn send_and_park<R: Receiver>(
-    channel: &Rc<Channel>,
+    channel: &Arc<Channel>,
     packet: &Packet,
     capability: Option<CapAddr>,
     receiver: &R,
 ) -> Result<(), SendError> {
     with(|core| {
-        if core.work.get() {
+        if core.work.get() || thread::has_others() {
             channel.send(packet, capability)?;
-            core.run();
+            park();
             return Ok(());
         }
         let mut buffer = Packet::default();
@@ -154,22 +185,39 @@ pub(crate) fn send_and_park<R: Receiver>(
     })
 }
 
-/// Waits until unparked, delivering the packets of `channel` only. That may have been meant for a wait around this one:
-/// when the caller is through, it calls [`unpark`], so that that one looks again.
-pub(crate) fn park_leaf(channel: &Rc<Channel>) {
-    with(|core| core.run_leaf(channel));
+/// Waits until unparked, delivering the packets of `channel` only; no other thread runs. The token that it takes may have
+/// been meant for a wait around this one: when the caller is through, it calls [`unpark`], so that that one looks again.
+pub(crate) fn park_leaf(channel: &Arc<Channel>) {
+    critical::section(|| with(|core| core.run_leaf(channel)));
 }
 
 /// Makes `thread` return from its present or next [`park`].
 #[inline]
-pub(crate) fn unpark(_thread: ThreadId) {
-    with(|core| core.unparked.set(true));
+pub(crate) fn unpark(id: ThreadId) {
+    thread::unpark(id);
+}
+
+/// Whether packets of this channel were put off: later ones have to wait for them.
+pub(crate) fn has_put_off(event: u32) -> bool {
+    with(|core| core.stashed.get() && critical::section(|| core.stash.borrow().holds(event)))
+}
+
+/// A critical section has ended in which something was put off.
+pub(crate) fn after_section() {
+    CORE.with(|core| {
+        if let Some(core) = core.get()
+            && core.stashed.get()
+            && thread::has_others()
+        {
+            core.deliver_stash_for_clients();
+        }
+    });
 }
 
 /// Lets go of the server's end with this event index as soon as nothing runs in it.
 pub(crate) fn bury(event: u32) {
     with(|core| {
-        core.dead.insert(event);
+        critical::section(|| core.dead.insert(event));
         core.work.set(true);
     });
 }
@@ -202,7 +250,7 @@ impl Core {
                 answer.flush(buffer);
                 self.do_work();
             }
-            if self.unparked.replace(false) {
+            if thread::take_token() {
                 answer.flush(buffer);
                 break;
             }
@@ -212,6 +260,11 @@ impl Core {
                     self.handle_ready();
                 }
                 time::fire();
+                continue;
+            }
+            if thread::has_others() {
+                answer.flush(buffer);
+                self.wait_with_others(buffer, &mut answer);
                 continue;
             }
             let answered = answer.channel.take();
@@ -228,6 +281,36 @@ impl Core {
             self.handle(wake, answered, buffer, &mut answer);
         }
         self.running.set(false);
+    }
+
+    /// Lets another thread run, or waits in the kernel if none is ready, and handles what that brought.
+    ///
+    /// The looks at what there is to do and the wait are one critical section, or another thread could come between and
+    /// leave a token that nobody looks for any more. Packets for clients are delivered in it too, since other threads
+    /// deliver those that come later.
+    #[cold]
+    fn wait_with_others(&self, buffer: &mut Packet, answer: &mut Answer) {
+        if thread::others_ready() {
+            thread::park_as(Kind::Loop);
+            self.handle_ready();
+            time::fire();
+            return;
+        }
+        critical::enter();
+        if self.work.get() || thread::has_token() || thread::others_ready() {
+            critical::leave();
+            return;
+        }
+        let mut wake = arch::wait(self.frame, time::next_deadline(), buffer);
+        if let Wake::Message(event) = wake
+            && let Some(channel) = events::channel(event)
+            && !channel.is_server()
+        {
+            self.handle_message(channel, buffer, answer);
+            wake = Wake::Run;
+        }
+        critical::leave();
+        self.handle(wake, None, buffer, answer);
     }
 
     #[inline(always)]
@@ -257,6 +340,8 @@ impl Core {
                 channel.release_server();
             }
         });
+        slots::provide();
+        channel::offer_landings();
     }
 
     /// Handles what a wait brought. The answer to a direct packet is left in `buffer`, and `answer` says so.
@@ -266,7 +351,7 @@ impl Core {
     ///
     /// `answered` is the channel that the wait sent to; often the next packet comes over it again.
     #[inline(always)]
-    fn handle(&self, wake: Wake, answered: Option<Rc<Channel>>, buffer: &mut Packet, answer: &mut Answer) {
+    fn handle(&self, wake: Wake, answered: Option<Arc<Channel>>, buffer: &mut Packet, answer: &mut Answer) {
         match wake {
             Wake::Message(event) => {
                 let answered = answered.filter(|channel| channel.event() == event);
@@ -282,15 +367,17 @@ impl Core {
     }
 
     #[inline(always)]
-    fn handle_message(&self, channel: Rc<Channel>, buffer: &mut Packet, answer: &mut Answer) {
+    fn handle_message(&self, channel: Arc<Channel>, buffer: &mut Packet, answer: &mut Answer) {
         channel.drain_older();
         if let Some(capability) = channel.deliver(buffer) {
             *answer = Answer { channel: Some(channel), capability };
         }
     }
 
+    /// All that is ready. On the main thread.
     #[cold]
     fn handle_ready(&self) {
+        self.restore_put_off();
         self.frame.take_ready(|event| match events::get(event) {
             Event::Channel(channel) => channel.drain(self.frame),
             Event::Bell(bell) => bell.ring(),
@@ -298,31 +385,102 @@ impl Core {
         });
     }
 
-    /// Packets that a leaf put off, oldest first. They are older than what is in the rings.
+    fn restore_put_off(&self) {
+        critical::section(|| self.put_off.take(|event| self.frame.set_ready(event)));
+    }
+
+    /// Packets that a leaf put off, oldest first. They are older than what is in the rings. Delivering one may put off
+    /// more, which come behind.
     fn deliver_stash(&self) {
-        for index in 0..self.stashed.replace(0) {
-            let Some(mut stashed) = self.stash.borrow_mut()[index].take() else { continue };
+        while self.stashed.get() {
+            let Some(mut stashed) = critical::section(|| self.stash.borrow_mut().pop()) else {
+                self.stashed.set(false);
+                return;
+            };
             match events::channel(stashed.event) {
                 Some(channel) => channel.deliver_late(&mut stashed.packet, stashed.capability),
-                None => stashed.capability.into_iter().for_each(crate::slots::discard),
+                None => stashed.capability.into_iter().for_each(slots::discard),
             }
         }
     }
 
-    fn run_leaf(&self, channel: &Rc<Channel>) {
+    /// Packets for clients that a leaf put off, where the main thread may not come to it soon. Those for servers stay.
+    fn deliver_stash_for_clients(&self) {
+        critical::section(|| {
+            let count = self.stash.borrow().count;
+            for _ in 0..count {
+                let Some(mut stashed) = self.stash.borrow_mut().pop() else { return };
+                match events::channel(stashed.event) {
+                    Some(channel) if !channel.is_server() => {
+                        channel.deliver_late(&mut stashed.packet, stashed.capability);
+                    }
+                    _ => self.stash.borrow_mut().push(stashed),
+                }
+            }
+        });
+    }
+
+    /// Parks a thread that is not the main one.
+    fn park_other(&self) {
+        loop {
+            if thread::take_token() {
+                return;
+            }
+            if thread::is_alone() {
+                return self.wait_alone();
+            }
+            if self.frame.any_ready() {
+                self.handle_ready_for_clients();
+                continue;
+            }
+            time::fire();
+            // Unless there is a token now: somebody who is ready, or the main thread, whose loop waits in the kernel.
+            thread::park_as(Kind::Leaf);
+        }
+    }
+
+    /// What is ready while the main thread is busy: all but what is for servers, which is put off until it parks.
+    fn handle_ready_for_clients(&self) {
+        self.frame.take_ready(|event| match events::get(event) {
+            Event::Channel(channel) if channel.is_server() => {
+                critical::section(|| self.put_off.insert(event))
+            }
+            Event::Channel(channel) => channel.drain(self.frame),
+            Event::Bell(bell) => bell.ring(),
+            Event::Free | Event::Reserved => {}
+        });
+    }
+
+    /// One wait in the kernel by a thread that makes the domain's last report: no other thread runs any more.
+    fn wait_alone(&self) {
+        self.handle_ready_for_clients();
+        let mut buffer = Packet::default();
+        if let Wake::Message(event) = arch::wait(self.frame, time::next_deadline(), &mut buffer)
+            && let Some(channel) = events::channel(event)
+            && !channel.is_server()
+        {
+            channel.drain_older();
+            if let Some(capability) = channel.deliver(&mut buffer) {
+                channel.answer(&buffer, capability);
+            }
+        }
+        time::fire();
+    }
+
+    fn run_leaf(&self, channel: &Arc<Channel>) {
         let mut buffer = Packet::default();
         loop {
             self.take_ready_leaf(channel);
-            if self.unparked.replace(false) {
+            if thread::take_token() {
                 break;
             }
-            if self.stashed.get() == STASH {
+            if critical::section(|| self.stash.borrow().count) == STASH {
                 arch::yield_now(self.frame);
             } else if let Wake::Message(event) = arch::wait(self.frame, u64::MAX, &mut buffer) {
                 self.handle_leaf_message(channel, event, &mut buffer);
             }
         }
-        self.put_off.take(|event| self.frame.set_ready(event));
+        self.restore_put_off();
     }
 
     fn take_ready_leaf(&self, channel: &Channel) {
@@ -341,17 +499,17 @@ impl Core {
         }
         let landed = buffer.header & HEADER_CAPABILITY != 0;
         let capability = landed.then(|| events::channel(event)).flatten().and_then(|c| c.take_landed_only());
-        let index = self.stashed.get();
-        self.stash.borrow_mut()[index] = Some(Stashed { event, packet: *buffer, capability });
-        self.stashed.set(index + 1);
+        critical::section(|| self.stash.borrow_mut().push(Stashed { event, packet: *buffer, capability }));
+        self.stashed.set(true);
         self.work.set(true);
+        critical::want();
     }
 }
 
 /// An answer that waits in the buffer to be sent, if there is a channel.
 #[derive(Default)]
 struct Answer {
-    channel: Option<Rc<Channel>>,
+    channel: Option<Arc<Channel>>,
     capability: Option<CapAddr>,
 }
 
@@ -367,36 +525,5 @@ impl Answer {
     #[cold]
     fn send(channel: &Channel, capability: Option<CapAddr>, packet: &Packet) {
         channel.answer(packet, capability);
-    }
-}
-
-const WORDS: usize = MAX_EVENTS / 64;
-
-/// A set of event indices that needs no allocation.
-struct EventSet {
-    summary: Cell<u64>,
-    words: [Cell<u64>; WORDS],
-}
-
-impl EventSet {
-    const fn new() -> EventSet {
-        EventSet { summary: Cell::new(0), words: [const { Cell::new(0) }; WORDS] }
-    }
-    fn insert(&self, event: u32) {
-        let word = event as usize / 64 % WORDS;
-        self.words[word].set(self.words[word].get() | 1 << (event % 64));
-        self.summary.set(self.summary.get() | 1 << word);
-    }
-    fn take(&self, mut f: impl FnMut(u32)) {
-        let mut words = self.summary.replace(0);
-        while words != 0 {
-            let word = words.trailing_zeros();
-            words &= words - 1;
-            let mut bits = self.words[word as usize].replace(0);
-            while bits != 0 {
-                f(word * 64 + bits.trailing_zeros());
-                bits &= bits - 1;
-            }
-        }
     }
 }

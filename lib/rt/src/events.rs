@@ -1,6 +1,6 @@
 //! Which event index means what: endpoints and doorbells of this domain's dispatcher, and room for their rings.
 
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
@@ -19,9 +19,9 @@ pub(crate) enum Event {
     /// The index is taken, and nobody is told (yet).
     Reserved,
     /// An endpoint.
-    Channel(Rc<Channel>),
+    Channel(Arc<Channel>),
     /// A doorbell.
-    Bell(Rc<Bell>),
+    Bell(Arc<Bell>),
 }
 
 struct Table {
@@ -98,7 +98,7 @@ pub(crate) fn get(index: u32) -> Event {
 
 /// The channel with this event index.
 #[inline]
-pub(crate) fn channel(index: u32) -> Option<Rc<Channel>> {
+pub(crate) fn channel(index: u32) -> Option<Arc<Channel>> {
     TABLE.with(|table| match table.borrow().entries.get(index as usize) {
         Some(Event::Channel(channel)) => Some(channel.clone()),
         _ => None,

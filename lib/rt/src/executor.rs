@@ -13,9 +13,10 @@ use core::task::{Context, Poll, Waker};
 
 use ipc::port::Task;
 
-use crate::dispatch::{self, ThreadId};
+use crate::dispatch;
 use crate::heap::reserve_only;
 use crate::local::local;
+use crate::thread::{self, ThreadId};
 
 /// What a waker holds: a number, so that it may outlive its task.
 struct Handle {
@@ -72,8 +73,12 @@ pub(crate) fn has_ready() -> bool {
     READY.with(|ready| ready.get() != 0)
 }
 
-/// Hands a future to the event loop, which polls it soon.
+/// Hands a future to the event loop, which polls it soon, on the main thread.
+///
+/// # Panics
+/// On another thread: the future need not be `Send`.
 pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    assert_eq!(thread::current(), ThreadId::MAIN, "tasks belong to the main thread");
     spawn_boxed(Box::pin(future));
 }
 
@@ -124,14 +129,14 @@ fn poll(handle: Arc<Handle>) {
 }
 
 /// Wakes the thread that waits in [`block_on`].
-struct MainWaker;
+struct ThreadWaker(ThreadId);
 
-impl Wake for MainWaker {
-    fn wake(self: Arc<MainWaker>) {
-        dispatch::unpark(ThreadId::MAIN);
+impl Wake for ThreadWaker {
+    fn wake(self: Arc<ThreadWaker>) {
+        dispatch::unpark(self.0);
     }
-    fn wake_by_ref(self: &Arc<MainWaker>) {
-        dispatch::unpark(ThreadId::MAIN);
+    fn wake_by_ref(self: &Arc<ThreadWaker>) {
+        dispatch::unpark(self.0);
     }
 }
 
@@ -140,7 +145,7 @@ impl Wake for MainWaker {
 /// # Panics
 /// In a handler or task (invariant M2).
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(MainWaker));
+    let waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
@@ -151,7 +156,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Serves for ever: the thread does nothing but run handlers and tasks.
+/// Serves for ever: the main thread does nothing but run handlers and tasks.
 pub fn run() -> ! {
     loop {
         dispatch::park();

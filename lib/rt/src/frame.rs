@@ -14,7 +14,7 @@ use core::mem::offset_of;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use abi::frame::{DispatcherFrame, MAX_EVENTS, READY_OFFSET, RingHead};
+use abi::frame::{AREAS_OFFSET, Area, Context, DispatcherFrame, MAX_EVENTS, READY_OFFSET, RingHead};
 use abi::packet::{PACKET_SIZE, Packet};
 use ipc::wire::copy_words;
 
@@ -108,6 +108,23 @@ impl Frame {
         let word = event as usize / 64 % WORDS;
         collected.words[word].fetch_or(1 << (event % 64), Ordering::Relaxed);
         collected.summary.fetch_or(1 << word, Ordering::Relaxed);
+    }
+
+    fn area(self, area: Area) -> NonNull<Context> {
+        // SAFETY: the areas lie in the head of the frame (`abi::frame`).
+        unsafe { self.base.byte_add(AREAS_OFFSET as usize).cast::<Context>().add(area as usize) }
+    }
+
+    /// The context in a save area. It stays as it is while upcalls are disabled (`Enabled`), or a fault is handled (`Trap`).
+    pub(crate) fn context(self, area: Area) -> Context {
+        // SAFETY: plain words that are always mapped.
+        unsafe { self.area(area).read() }
+    }
+
+    /// Puts a context into a save area, for `Resume`. Upcalls are disabled.
+    pub(crate) fn set_context(self, area: Area, context: &Context) {
+        // SAFETY: as in `context`.
+        unsafe { self.area(area).write(*context) }
     }
 
     /// The ring of `packets` packets at `offset`, emptied. `None` if it is not inside the frame.

@@ -1,4 +1,12 @@
-//! The heap: a two-level segregated fit over a reserve in the image, then over memory that is mapped as it is needed.
+//! The heap: blocks in arenas that are backed from the start, and large blocks that get memory when they are used.
+//!
+//! ```text
+//!   up to 128 KiB     two-level segregated fit in an arena: first the reserve in the image, then mapped frames
+//!   from there on     reserved addresses of their own, backed by faults (`vspace`)
+//! ```
+//!
+//! An arena is backed as a whole, since the runtime works in it where a fault could not be handled (`pager`). One in which
+//! nothing is left goes back to the memory service; so does a large block, at once.
 //!
 //! Growing allocates a little itself (books of page tables, a request to the memory service). That does not go in
 //! circles: growing starts while [`LOW_WATER`] bytes are still free, and inside [`reserve_only`] nothing grows.
@@ -6,51 +14,69 @@
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::mem::MaybeUninit;
+use core::ops::Range;
 use core::ptr::NonNull;
 
-use abi::PAGE_SIZE;
-use abi::layout::HEAP_BASE;
+use abi::{PAGE_SIZE, Rights};
 use rlsf::Tlsf;
 
-use crate::error::RtError;
 use crate::local::local;
-use crate::{memory, vspace};
+use crate::vspace::{self, Paging, Reserved};
+use crate::{critical, memory, names};
 
 /// Free bytes that the heap keeps for growing itself.
 const LOW_WATER: usize = 16 * 1024;
-/// Bytes that it grows by at first; doubles up to [`LARGEST_STEP`].
+/// Bytes that it grows by at first; later by an eighth of what it has, up to [`LARGEST_STEP`].
 const FIRST_STEP: u64 = 256 * 1024;
-const LARGEST_STEP: u64 = 2 << 20;
+const LARGEST_STEP: u64 = 8 << 20;
 /// Bytes that it grows by when no more can be had and nothing particular is asked for.
 const SMALLEST_STEP: u64 = 16 * 1024;
+/// Bytes from which on a block is reserved by itself.
+const LARGE: usize = 128 * 1024;
+/// Arenas at a time.
+const ARENAS: usize = 128;
 
 /// Blocks up to 256 MiB.
 type Blocks = Tlsf<'static, u32, u32, 24, 16>;
 
-struct Heap {
+/// Memory that blocks are taken from. It lies in itself, at the start.
+struct Arena {
     blocks: Blocks,
+    /// Bytes of all blocks in use.
+    used: usize,
+    /// None: the reserve in the image, which stays.
+    reserved: Option<Range<u64>>,
+}
+
+struct Heap {
+    /// Ascending by address: where an arena begins and ends.
+    arenas: [(u64, u64); ARENAS],
+    count: usize,
+    /// The arena in which something was found or freed last.
+    hint: usize,
     total: usize,
     used: usize,
-    /// One past the last byte that is mapped in the heap's window.
-    top: u64,
-    step: u64,
     /// The last attempt to grow failed: no more until something does not fit.
     dry: bool,
 }
 
 local! {
     static HEAP: RefCell<Heap> = RefCell::new(Heap {
-        blocks: Blocks::new(),
+        arenas: [(0, 0); ARENAS],
+        count: 0,
+        hint: 0,
         total: 0,
         used: 0,
-        top: HEAP_BASE,
-        step: FIRST_STEP,
         dry: false,
     });
 }
 local! {
     /// Allocations must do with what is there.
     static RESERVE_ONLY: Cell<bool> = Cell::new(false);
+}
+local! {
+    /// Some arena may be empty.
+    static EMPTY: Cell<bool> = Cell::new(false);
 }
 
 /// Runs `f`; allocations in it do not grow the heap.
@@ -62,27 +88,129 @@ pub(crate) fn reserve_only<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Adds memory to the heap.
-pub(crate) fn add(memory: &'static mut [MaybeUninit<u8>]) {
-    HEAP.with(|heap| {
-        let mut heap = heap.borrow_mut();
-        heap.total += memory.len();
-        heap.blocks.insert_free_block(memory);
-    });
+impl Heap {
+    fn arena(&mut self, index: usize) -> &mut Arena {
+        let start: *mut Arena = core::ptr::with_exposed_provenance_mut(self.arenas[index].0 as usize);
+        // SAFETY: an arena was written there when it was added, and is accessed through the one `Heap` alone.
+        unsafe { &mut *start }
+    }
+
+    /// Which arena holds an address.
+    fn find(&self, address: u64) -> Option<usize> {
+        let holds = |&(start, end): &(u64, u64)| (start..end).contains(&address);
+        if self.arenas[..self.count].get(self.hint).is_some_and(holds) {
+            return Some(self.hint);
+        }
+        let index =
+            self.arenas[..self.count].partition_point(|&(start, _)| start <= address).checked_sub(1)?;
+        holds(&self.arenas[index]).then_some(index)
+    }
+
+    fn take(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+        if self.count == 0 {
+            return None;
+        }
+        let hint = self.hint.min(self.count - 1);
+        for index in (hint..self.count).chain(0..hint) {
+            let arena = self.arena(index);
+            if let Some(block) = arena.blocks.allocate(layout) {
+                arena.used += layout.size();
+                self.used += layout.size();
+                self.hint = index;
+                return Some(block);
+            }
+        }
+        None
+    }
+
+    /// Gives a block back; false if it lies in no arena.
+    fn give_back(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        let Some(index) = self.find(block.addr().get() as u64) else { return false };
+        let arena = self.arena(index);
+        // SAFETY: the promise of `dealloc`'s caller: it came from `take` with this layout, hence from this arena.
+        unsafe { arena.blocks.deallocate(block, layout.align()) };
+        arena.used -= layout.size();
+        if arena.used == 0 && arena.reserved.is_some() {
+            EMPTY.with(|empty| empty.set(true));
+            critical::want();
+        }
+        self.used -= layout.size();
+        self.hint = index;
+        true
+    }
+
+    /// Adds the memory of an arena: false if there is no place for it.
+    ///
+    /// # Safety
+    /// `range` is mapped readable and writable for as long as it is an arena, aligned to a page, and nobody else uses it.
+    unsafe fn add(&mut self, range: Range<u64>, reserved: Option<Range<u64>>) -> bool {
+        if self.count == ARENAS {
+            return false;
+        }
+        let head = (size_of::<Arena>() as u64).next_multiple_of(64);
+        let start: *mut Arena = core::ptr::with_exposed_provenance_mut(range.start as usize);
+        let rest = core::ptr::with_exposed_provenance_mut::<u8>((range.start + head) as usize);
+        let bytes = (range.end - range.start - head) as usize;
+        let mut arena = Arena { blocks: Blocks::new(), used: 0, reserved };
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(block) = NonNull::new(core::ptr::slice_from_raw_parts_mut(rest, bytes)) {
+                arena.blocks.insert_free_block_ptr(block);
+            }
+            start.write(arena);
+        }
+        let at = self.arenas[..self.count].partition_point(|&(start, _)| start < range.start);
+        self.arenas.copy_within(at..self.count, at + 1);
+        self.arenas[at] = (range.start, range.end);
+        self.count += 1;
+        self.hint = at;
+        self.total += bytes;
+        true
+    }
+
+    /// Takes an empty arena out, if what is left free without it is enough.
+    fn take_empty(&mut self) -> Option<Range<u64>> {
+        let free = self.total - self.used;
+        for index in 0..self.count {
+            let arena = self.arena(index);
+            let Some(reserved) = arena.reserved.clone().filter(|_| arena.used == 0) else { continue };
+            let head = (size_of::<Arena>()).next_multiple_of(64);
+            let bytes = (reserved.end - reserved.start) as usize - head;
+            if free - bytes < 2 * LOW_WATER {
+                continue;
+            }
+            self.arenas.copy_within(index + 1..self.count, index);
+            self.count -= 1;
+            self.hint = 0;
+            self.total -= bytes;
+            return Some(reserved);
+        }
+        None
+    }
 }
 
-/// Bytes in use, and bytes in all.
-pub fn usage() -> (usize, usize) {
-    HEAP.with(|heap| (heap.borrow().used, heap.borrow().total))
+/// Gives empty arenas back. Not where the books of the address space or slots may be in use.
+pub(crate) fn trim() {
+    if !EMPTY.with(|empty| empty.replace(false)) {
+        return;
+    }
+    while let Some(range) = HEAP.with(|heap| heap.borrow_mut().take_empty()) {
+        vspace::release_area(range.start);
+    }
+}
+
+/// Adds memory to the heap, for good.
+///
+/// # Safety
+/// The memory is aligned to a page, and nobody else uses it from now on.
+pub(crate) unsafe fn add(memory: NonNull<[MaybeUninit<u8>]>) {
+    let start = memory.cast::<u8>().as_ptr().expose_provenance() as u64;
+    // SAFETY: the caller's promise.
+    HEAP.with(|heap| unsafe { heap.borrow_mut().add(start..start + memory.len() as u64, None) });
 }
 
 fn take(layout: Layout) -> Option<NonNull<u8>> {
-    HEAP.with(|heap| {
-        let mut heap = heap.borrow_mut();
-        let block = heap.blocks.allocate(layout)?;
-        heap.used += layout.size();
-        Some(block)
-    })
+    HEAP.with(|heap| heap.borrow_mut().take(layout))
 }
 
 fn is_low() -> bool {
@@ -97,6 +225,11 @@ pub(crate) fn allocate(layout: Layout) -> Option<NonNull<u8>> {
     if RESERVE_ONLY.with(Cell::get) {
         return take(layout);
     }
+    if layout.size() >= LARGE
+        && let Some(block) = reserve_large(layout)
+    {
+        return Some(block);
+    }
     if is_low() {
         grow(0);
     }
@@ -106,49 +239,64 @@ pub(crate) fn allocate(layout: Layout) -> Option<NonNull<u8>> {
     if grow(room_for(layout)?) { take(layout) } else { None }
 }
 
-/// Bytes of a fresh block in which an allocation is found for sure: the fit looks only at classes of blocks that are
-/// large enough throughout (16 classes between two powers of two), and the blocks' own books take a little.
+/// Gives a block back.
+///
+/// # Safety
+/// It came from [`allocate`] with this layout and is not used any more.
+pub(crate) unsafe fn deallocate(block: NonNull<u8>, layout: Layout) {
+    if !HEAP.with(|heap| heap.borrow_mut().give_back(block, layout)) {
+        vspace::release_area(block.addr().get() as u64);
+    }
+}
+
+/// Whether a block was reserved by itself, hence reads as zeroes at first.
+pub(crate) fn is_large(block: NonNull<u8>) -> bool {
+    HEAP.with(|heap| heap.borrow().find(block.addr().get() as u64).is_none())
+}
+
+/// Addresses for a large block. `None` where there is no memory service, no address space, or not enough of either: then
+/// it may still fit into what the domain has.
+fn reserve_large(layout: Layout) -> Option<NonNull<u8>> {
+    if !memory::asks() || layout.align() as u64 > PAGE_SIZE {
+        return None;
+    }
+    let reserved = vspace::reserve(layout.size() as u64, DATA, Paging::Small).ok()?;
+    let range = reserved.into_range();
+    NonNull::new(core::ptr::with_exposed_provenance_mut(range.start as usize))
+}
+
+const DATA: Rights = Rights::READ.or(Rights::WRITE);
+
+/// Bytes of a fresh arena in which an allocation is found for sure: the fit looks only at classes of blocks that are
+/// large enough throughout (16 classes between two powers of two), and the arena's own books take some.
 fn room_for(layout: Layout) -> Option<u64> {
     let size = layout.size() as u64;
-    size.checked_add(size / 8)?.checked_add(2 * layout.align() as u64 + PAGE_SIZE)
+    size.checked_add(size / 8)?.checked_add(2 * layout.align() as u64 + 2 * PAGE_SIZE)
 }
 
 /// Grows by at least `need` bytes: a whole step if that can be had, just enough otherwise.
 #[cold]
 fn grow(need: u64) -> bool {
-    let (top, step) = HEAP.with(|heap| (heap.borrow().top, heap.borrow().step));
+    let total = HEAP.with(|heap| heap.borrow().total) as u64;
+    let step = (total / 8).clamp(FIRST_STEP, LARGEST_STEP);
     let Some(least) = need.max(SMALLEST_STEP).checked_next_multiple_of(PAGE_SIZE) else { return false };
-    let grown = reserve_only(|| {
-        let whole = least.max(step);
-        map_more(top, whole).map(|()| whole).or_else(|_| map_more(top, least).map(|()| least))
-    });
-    HEAP.with(|heap| heap.borrow_mut().dry = grown.is_err());
-    let Ok(bytes) = grown else { return false };
-    HEAP.with(|heap| {
-        let mut heap = heap.borrow_mut();
-        heap.top = top + bytes;
-        heap.step = (step * 2).min(LARGEST_STEP);
-        heap.total += bytes as usize;
-        append(&mut heap.blocks, top, bytes);
-    });
-    true
+    let Some(whole) = least.max(step).checked_next_multiple_of(PAGE_SIZE) else { return false };
+    names::provide_memory();
+    let grown = critical::section(|| reserve_only(|| add_arena(whole) || add_arena(least)));
+    HEAP.with(|heap| heap.borrow_mut().dry = !grown);
+    grown
 }
 
-fn map_more(top: u64, bytes: u64) -> Result<(), RtError> {
-    let frame = memory::frame(bytes)?;
-    vspace::map_heap(frame.cap(), top..top + bytes)?;
-    // It stays for the life of the domain.
-    frame.into_cap();
-    Ok(())
-}
-
-fn append(blocks: &mut Blocks, start: u64, bytes: u64) {
-    let start: *mut u8 = core::ptr::with_exposed_provenance_mut(start as usize);
-    if let Some(block) = NonNull::new(core::ptr::slice_from_raw_parts_mut(start, bytes as usize)) {
-        // SAFETY: the range was just mapped readable and writable for good, nothing else uses it, and it begins
-        // where the last such range ended (the reserve in the image lies elsewhere).
-        unsafe { blocks.insert_free_block_ptr(block) };
+/// Maps memory for an arena and adds it.
+fn add_arena(bytes: u64) -> bool {
+    let Ok(frame) = memory::frame(bytes) else { return false };
+    let Ok(range) = vspace::map_owned(frame, bytes, DATA).map(Reserved::into_range) else { return false };
+    // SAFETY: just mapped, and only the heap knows of it.
+    let added = HEAP.with(|heap| unsafe { heap.borrow_mut().add(range.clone(), Some(range.clone())) });
+    if !added {
+        vspace::release_area(range.start);
     }
+    added
 }
 
 #[cfg(target_os = "none")]
@@ -170,8 +318,8 @@ mod global {
     /// # Safety
     /// Called once.
     pub(crate) unsafe fn start() {
-        // SAFETY: the only reference ever made, since this is called once.
-        add(unsafe { &mut *RESERVE_MEMORY.0.get() });
+        // SAFETY: the only use ever made of it, since this is called once.
+        unsafe { add(NonNull::new_unchecked(RESERVE_MEMORY.0.get())) };
     }
 
     struct DomainHeap;
@@ -179,21 +327,25 @@ mod global {
     #[global_allocator]
     static GLOBAL: DomainHeap = DomainHeap;
 
-    // SAFETY: blocks come from the segregated fit, which hands out disjoint blocks of the layout asked for; a domain
-    // has one context, so nothing comes between. Failure is null.
+    // SAFETY: blocks come from the segregated fit, which hands out disjoint blocks of the layout asked for, or are
+    // reserved by themselves; the books are looked at in critical sections. Failure is null.
     unsafe impl GlobalAlloc for DomainHeap {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             allocate(layout).map_or(core::ptr::null_mut(), NonNull::as_ptr)
         }
+        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+            let Some(block) = allocate(layout) else { return core::ptr::null_mut() };
+            if layout.size() < LARGE || !is_large(block) {
+                // SAFETY: a block of that many bytes, nobody else's.
+                unsafe { block.as_ptr().write_bytes(0, layout.size()) };
+            }
+            block.as_ptr()
+        }
         unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-            HEAP.with(|heap| {
-                let mut heap = heap.borrow_mut();
-                heap.used -= layout.size();
-                if let Some(block) = NonNull::new(block) {
-                    // SAFETY: the caller's promise: it came from `alloc` with this layout.
-                    unsafe { heap.blocks.deallocate(block, layout.align()) };
-                }
-            });
+            if let Some(block) = NonNull::new(block) {
+                // SAFETY: the caller's promise.
+                unsafe { deallocate(block, layout) };
+            }
         }
     }
 }
@@ -205,17 +357,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fresh_block_has_room_for_any_size() {
+    fn a_fresh_arena_has_room_for_any_size() {
         let sizes =
             (12..22).flat_map(|shift| [1 << shift, (1 << shift) + 1, (5 << shift) / 3, (2 << shift) - 1]);
         for size in sizes {
             for align in [1, 64, 4096] {
                 let layout = Layout::from_size_align(size, align).unwrap();
                 let bytes = room_for(layout).unwrap().next_multiple_of(PAGE_SIZE) as usize;
-                let memory = alloc::vec![MaybeUninit::uninit(); bytes].leak();
-                let mut blocks = Blocks::new();
-                blocks.insert_free_block(memory);
-                assert!(blocks.allocate(layout).is_some(), "{size} bytes aligned to {align} in {bytes}");
+                let memory = Layout::from_size_align(bytes, 4096).unwrap();
+                // SAFETY: the layout is not empty; the block is leaked.
+                let start = unsafe { std::alloc::alloc(memory) };
+                let memory = core::ptr::slice_from_raw_parts_mut(start.cast::<MaybeUninit<u8>>(), bytes);
+                let mut heap =
+                    Heap { arenas: [(0, 0); ARENAS], count: 0, hint: 0, total: 0, used: 0, dry: false };
+                let range = start.expose_provenance() as u64..start as u64 + bytes as u64;
+                assert_eq!(memory.len(), bytes);
+                // SAFETY: leaked memory that nobody else uses.
+                assert!(unsafe { heap.add(range, None) });
+                let block = heap.take(layout);
+                assert!(block.is_some(), "{size} bytes aligned to {align} in {bytes}");
+                assert!(heap.give_back(block.unwrap(), layout));
+                assert_eq!(heap.used, 0);
             }
         }
     }

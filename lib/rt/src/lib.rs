@@ -30,8 +30,10 @@ mod arch;
 mod cell;
 pub mod channel;
 pub mod console;
+pub mod critical;
 mod dispatch;
 mod error;
+mod event_set;
 mod events;
 mod executor;
 mod frame;
@@ -41,10 +43,12 @@ pub mod memory;
 pub mod names;
 mod notify;
 mod owned;
+pub mod pager;
 mod ranges;
 mod report;
 pub mod slots;
 pub mod start;
+pub mod thread;
 pub mod time;
 pub mod vspace;
 
@@ -53,13 +57,13 @@ mod tests;
 
 pub use cell::Guarded;
 pub use channel::LmpPort;
-pub use dispatch::{ThreadId, in_handler};
+pub use dispatch::in_handler;
 pub use error::RtError;
 pub use executor::{block_on, run, spawn};
-pub use heap::usage as heap_usage;
 pub use notify::{Irq, Notify};
 pub use owned::OwnedCap;
 pub use report::{FAULT_CODE, PANIC_CODE};
+pub use thread::ThreadId;
 
 /// Address of the upcall vector of this program: its ELF entry point.
 pub fn upcall_vector() -> u64 {

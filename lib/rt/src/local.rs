@@ -1,8 +1,7 @@
-//! State of the domain: statics for the one context in which a domain's Rust code runs.
+//! State of the domain: statics that its threads share.
 //!
-//! A domain runs its code on one stack at a time, and no other core sees its memory. The only code that interrupts
-//! it is the upcall entry, which touches the dispatcher frame alone (`arch`, [`crate::frame`]), and the fault
-//! report, after which nothing interrupted goes on. Values are therefore shared with `Cell` and `RefCell`.
+//! No other core sees a domain's memory, and its threads take turns. A look at such a static is a critical section
+//! ([`crate::critical`]), in which no other thread comes between; so values are shared with `Cell` and `RefCell`.
 //! On a hosted target every test thread is a domain of its own.
 
 #[cfg(target_os = "none")]
@@ -10,16 +9,18 @@ mod imp {
     /// A static of this domain.
     pub(crate) struct Local<T>(T);
 
-    // SAFETY: see the module: one context a domain, and statics are not shared between domains.
+    // SAFETY: see the module: threads of one core look at it in critical sections alone, and no static is shared between
+    // domains. `raw` is for values that need none.
     unsafe impl<T> Sync for Local<T> {}
 
     impl<T> Local<T> {
         pub(crate) const fn new(value: T) -> Local<T> {
             Local(value)
         }
+        /// Looks at it in a critical section.
         #[inline(always)]
         pub(crate) fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
-            f(&self.0)
+            crate::critical::section(|| f(&self.0))
         }
     }
 
@@ -30,6 +31,31 @@ mod imp {
         };
     }
     pub(crate) use local;
+
+    /// A static whose value needs no critical section: an atomic, or one that never changes once the domain has started.
+    pub(crate) struct Raw<T>(T);
+
+    // SAFETY: as its users promise: atomics (whose accesses are single instructions to the domain's other threads), or
+    // values that are written before there is a second thread.
+    unsafe impl<T> Sync for Raw<T> {}
+
+    impl<T> Raw<T> {
+        pub(crate) const fn new(value: T) -> Raw<T> {
+            Raw(value)
+        }
+        #[inline(always)]
+        pub(crate) fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+            f(&self.0)
+        }
+    }
+
+    macro_rules! raw_local {
+        ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            $(#[$doc])*
+            static $name: $crate::local::Raw<$type> = $crate::local::Raw::new($value);
+        };
+    }
+    pub(crate) use raw_local;
 }
 
 #[cfg(not(target_os = "none"))]
@@ -61,6 +87,9 @@ mod imp {
         };
     }
     pub(crate) use local;
+    pub(crate) use local as raw_local;
 }
 
-pub(crate) use imp::{Local, local};
+#[cfg(target_os = "none")]
+pub(crate) use imp::Raw;
+pub(crate) use imp::{Local, local, raw_local};

@@ -1,7 +1,8 @@
-//! Where RAM comes from: what the builder gave at first, then the memory service, in chunks.
+//! Where RAM comes from: what the builder gave at first, then the memory service.
 //!
-//! A chunk is carved from its start on, for kernel objects of this domain; carved parts stay. Frames of
-//! [`OWN_ALLOCATION`] bytes and more are allocations of their own and return to the service when they are deleted.
+//! What may come back (frames, page tables) is an allocation of its own and returns to the service when it is deleted. What
+//! stays as long as the domain (CNodes) is carved from chunks, from the start on; so is everything in a domain without a
+//! memory service.
 
 use core::cell::{Cell, RefCell};
 
@@ -9,15 +10,13 @@ use abi::layout::EARLY_RAM;
 use abi::{CapAddr, PAGE_SIZE};
 use sys::{Cap, CapKind, Frame, Ram};
 
-use crate::dispatch::{self, ThreadId};
+use crate::dispatch;
 use crate::error::RtError;
 use crate::heap::reserve_only;
 use crate::local::local;
 use crate::owned::OwnedCap;
-use crate::{names, slots};
+use crate::{critical, names, slots, thread};
 
-/// Bytes from which on a frame is an allocation of its own.
-pub const OWN_ALLOCATION: u64 = 64 * 1024;
 /// Bytes that are asked of the memory service for carving.
 const CHUNK: u64 = 256 * 1024;
 /// Chunks that are carved at a time.
@@ -107,13 +106,15 @@ fn carve_own(bytes: u64, align: u64) -> Option<(Cap<Ram>, u64)> {
 /// # Errors
 /// `OutOfMemory`.
 pub fn carve(bytes: u64, align: u64) -> Result<(Cap<Ram>, u64), RtError> {
-    if let Some(part) = carve_own(bytes, align) {
-        return Ok(part);
-    }
-    let size = bytes.checked_add(align).ok_or(RtError::OutOfMemory)?.max(CHUNK);
-    let ram = allocate(size, PAGE_SIZE)?;
-    donate(ram)?;
-    carve_own(bytes, align).ok_or(RtError::OutOfMemory)
+    critical::section(|| {
+        if let Some(part) = carve_own(bytes, align) {
+            return Ok(part);
+        }
+        let size = bytes.checked_add(align).ok_or(RtError::OutOfMemory)?.max(CHUNK);
+        let ram = allocate(size, PAGE_SIZE)?;
+        donate(ram)?;
+        carve_own(bytes, align).ok_or(RtError::OutOfMemory)
+    })
 }
 
 /// Asks the memory service for an allocation; the slot is the caller's.
@@ -124,13 +125,19 @@ pub fn allocate(bytes: u64, align: u64) -> Result<CapAddr, RtError> {
     if !asks() {
         return Err(RtError::OutOfMemory);
     }
-    let answer = reserve_only(|| names::ask_memory(bytes, align));
-    // The wait for the answer may have used up a wake-up that was meant for the wait around it.
-    dispatch::unpark(ThreadId::MAIN);
-    answer
+    names::provide_memory();
+    critical::section(|| {
+        // The answer needs a slot, and so does the one after it.
+        slots::provide();
+        let answer = reserve_only(|| names::ask_memory(bytes, align));
+        // The wait for the answer may have used up a wake-up that was meant for the wait around it.
+        dispatch::unpark(thread::current());
+        answer
+    })
 }
 
-/// Makes a kernel object (a page table, a dispatcher, …) of `bytes` bytes, aligned to its size.
+/// Makes a kernel object (a CNode, a dispatcher, …) of `bytes` bytes, aligned to its size, out of what is carved: its
+/// memory stays with the domain when it is deleted.
 ///
 /// # Errors
 /// `OutOfMemory`, and those of the kernel.
@@ -139,27 +146,44 @@ pub fn object<K: CapKind>(bytes: u64) -> Result<OwnedCap<K>, RtError> {
     retype(ram, offset, bytes)
 }
 
-/// Makes a frame of `bytes` bytes, rounded up to pages; zeroed.
+/// Makes a kernel object of `bytes` bytes, aligned to its size: an allocation of its own, which goes back when it is
+/// deleted. As [`object`] where there is no memory service.
+///
+/// # Errors
+/// `OutOfMemory`, and those of the kernel.
+pub fn own_object<K: CapKind>(bytes: u64) -> Result<OwnedCap<K>, RtError> {
+    own(bytes.next_multiple_of(PAGE_SIZE), bytes.next_power_of_two().max(PAGE_SIZE), bytes)
+}
+
+/// Makes a zeroed frame of `bytes` bytes, rounded up to pages, whose address is a multiple of `align`: an allocation of its
+/// own, which goes back when it is deleted. Where there is no memory service it is carved, and stays.
+///
+/// # Errors
+/// `OutOfMemory`, and those of the kernel.
+pub fn own_frame(bytes: u64, align: u64) -> Result<OwnedCap<Frame>, RtError> {
+    let bytes = bytes.max(1).checked_next_multiple_of(PAGE_SIZE).ok_or(RtError::OutOfMemory)?;
+    own(bytes, align, bytes)
+}
+
+/// As [`own_frame`], wherever it lies.
 ///
 /// # Errors
 /// `OutOfMemory`, and those of the kernel.
 pub fn frame(bytes: u64) -> Result<OwnedCap<Frame>, RtError> {
-    let bytes = bytes.max(1).checked_next_multiple_of(PAGE_SIZE).ok_or(RtError::OutOfMemory)?;
-    if bytes < OWN_ALLOCATION || !asks() {
-        let (ram, offset) = carve(bytes, PAGE_SIZE)?;
-        return retype(ram, offset, bytes);
-    }
-    match allocate(bytes, PAGE_SIZE) {
-        Ok(ram) => {
-            let frame = retype(Cap::new(ram), 0, bytes);
-            slots::discard(ram);
-            frame
-        }
+    own_frame(bytes, PAGE_SIZE)
+}
+
+fn own<K: CapKind>(bytes: u64, align: u64, size: u64) -> Result<OwnedCap<K>, RtError> {
+    let ram = match allocate(bytes, align) {
+        Ok(ram) => ram,
         Err(error) => {
-            let (ram, offset) = carve_own(bytes, PAGE_SIZE).ok_or(error)?;
-            retype(ram, offset, bytes)
+            let (ram, offset) = carve_own(bytes, align).ok_or(error)?;
+            return retype(ram, offset, size);
         }
-    }
+    };
+    let made = retype(Cap::new(ram), 0, size);
+    slots::discard(ram);
+    made
 }
 
 fn retype<K: CapKind>(ram: Cap<Ram>, offset: u64, bytes: u64) -> Result<OwnedCap<K>, RtError> {

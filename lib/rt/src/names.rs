@@ -22,7 +22,7 @@ use crate::heap::reserve_only;
 use crate::local::local;
 use crate::owned::OwnedCap;
 use crate::start::{NAMES_RING, NAMES_RING_PACKETS};
-use crate::{dispatch, executor, memory};
+use crate::{critical, dispatch, executor, memory};
 
 /// Name of the memory service.
 pub const MEMORY: &str = "mem";
@@ -32,8 +32,8 @@ const NAMES_EVENT: u32 = 0;
 const RING_PACKETS: [u32; 3] = [8, 4, 2];
 
 struct Known {
-    names: Option<Rc<NamesClient<LmpPort>>>,
-    memory: Option<Rc<MemoryClient<LmpPort>>>,
+    names: Option<Arc<NamesClient<LmpPort>>>,
+    memory: Option<Arc<MemoryClient<LmpPort>>>,
 }
 
 local! {
@@ -73,7 +73,7 @@ fn new_port() -> Result<LmpPort, RtError> {
 ///
 /// # Errors
 /// `NotAvailable` in a domain without a channel to it.
-pub fn names() -> Result<Rc<NamesClient<LmpPort>>, RtError> {
+pub fn names() -> Result<Arc<NamesClient<LmpPort>>, RtError> {
     if let Some(names) = KNOWN.with(|known| known.borrow().names.clone()) {
         return Ok(names);
     }
@@ -82,13 +82,18 @@ pub fn names() -> Result<Rc<NamesClient<LmpPort>>, RtError> {
     }
     let channel = Channel::with_ring(NAMES_EVENT, Cap::new(NAMES_OWN), NAMES_RING_PACKETS, NAMES_RING)?;
     channel.set_peer(Cap::new(NAMES_PEER));
-    let names = Rc::new(client::<NamesClient<LmpPort>>(LmpPort::new(channel)));
+    let names = Arc::new(client::<NamesClient<LmpPort>>(LmpPort::new(channel)));
     KNOWN.with(|known| known.borrow_mut().names = Some(names.clone()));
-    if memory::asks() && !dispatch::in_handler() {
-        // Without a memory service there is what the builder gave; growing tries again.
+    // Without a memory service there is what the builder gave; growing tries again.
+    provide_memory();
+    Ok(names)
+}
+
+/// Connects to the memory service, if that is not done and can be done here.
+pub(crate) fn provide_memory() {
+    if memory::asks() && KNOWN.with(|known| known.borrow().memory.is_none()) {
         let _ = connect_memory();
     }
-    Ok(names)
 }
 
 /// Whether this domain has used the name service: then services can be reached.
@@ -287,7 +292,7 @@ pub fn serve<S: ipc::Service>(name: &str, service: S) -> Result<(), RtError> {
 ///
 /// # Errors
 /// `NotAvailable` when it cannot be reached.
-pub fn memory_service() -> Result<Rc<MemoryClient<LmpPort>>, RtError> {
+pub fn memory_service() -> Result<Arc<MemoryClient<LmpPort>>, RtError> {
     if KNOWN.with(|known| known.borrow().memory.is_none()) {
         connect_memory()?;
     }
@@ -297,11 +302,12 @@ pub fn memory_service() -> Result<Rc<MemoryClient<LmpPort>>, RtError> {
 /// Uses `client` as the memory service from now on: for those to whom it was handed over.
 pub fn set_memory_service(client: MemoryClient<LmpPort>) {
     client.client().port().make_leaf();
-    KNOWN.with(|known| known.borrow_mut().memory = Some(Rc::new(client)));
+    KNOWN.with(|known| known.borrow_mut().memory = Some(Arc::new(client)));
 }
 
 fn connect_memory() -> Result<(), RtError> {
-    if dispatch::in_handler() || CONNECTING.with(|flag| flag.replace(true)) {
+    // It waits, and may do so neither in a handler nor in a critical section.
+    if dispatch::in_handler() || critical::inside() || CONNECTING.with(|flag| flag.replace(true)) {
         return Err(RtError::NotAvailable);
     }
     let connected = reserve_only(|| connect::<MemoryClient<LmpPort>>(MEMORY));

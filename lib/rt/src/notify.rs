@@ -1,6 +1,6 @@
 //! Doorbells: what interrupts and other domains ring, and what a task or the thread waits for.
 
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::{Poll, Waker};
@@ -11,7 +11,7 @@ use sys::{Cap, Dispatcher, IrqSource};
 
 use crate::error::RtError;
 use crate::events::{self, Event};
-use crate::{executor, slots};
+use crate::{critical, executor, slots};
 
 /// The state of a doorbell that the event loop sees.
 pub(crate) struct Bell {
@@ -21,18 +21,30 @@ pub(crate) struct Bell {
 
 impl Bell {
     pub(crate) fn ring(&self) {
-        self.rung.set(true);
-        if let Some(waker) = self.waiting.take() {
+        let waker = critical::section(|| {
+            self.rung.set(true);
+            self.waiting.take()
+        });
+        if let Some(waker) = waker {
             waker.wake();
         }
     }
+
+    fn take(&self) -> bool {
+        critical::section(|| self.rung.replace(false))
+    }
 }
+
+// SAFETY: its cells are looked at in critical sections alone.
+unsafe impl Send for Bell {}
+// SAFETY: as above.
+unsafe impl Sync for Bell {}
 
 /// A doorbell of this domain. Rings that come before anybody waits are one ring. One task waits at a time.
 pub struct Notify {
     event: u32,
     capability: Cap<sys::Notify>,
-    bell: Rc<Bell>,
+    bell: Arc<Bell>,
 }
 
 impl Notify {
@@ -48,7 +60,7 @@ impl Notify {
             slots::release(slot);
             return Err(error.into());
         }
-        let bell = Rc::new(Bell { rung: Cell::new(false), waiting: RefCell::new(None) });
+        let bell = Arc::new(Bell { rung: Cell::new(false), waiting: RefCell::new(None) });
         events::set(event, Event::Bell(bell.clone()));
         Ok(Notify { event, capability: Cap::new(slot), bell })
     }
@@ -74,11 +86,12 @@ impl Notify {
     /// Waits for a ring.
     pub async fn wait(&self) {
         poll_fn(|context| {
-            if self.bell.rung.replace(false) {
-                return Poll::Ready(());
-            }
-            self.bell.waiting.replace(Some(context.waker().clone()));
-            Poll::Pending
+            let waker = context.waker().clone();
+            let (rung, former) = critical::section(|| {
+                if self.bell.take() { (true, None) } else { (false, self.bell.waiting.replace(Some(waker))) }
+            });
+            drop(former);
+            if rung { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -90,7 +103,7 @@ impl Notify {
 
     /// Whether it was rung since the last look.
     pub fn take(&self) -> bool {
-        self.bell.rung.replace(false)
+        self.bell.take()
     }
 }
 

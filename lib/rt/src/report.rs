@@ -11,9 +11,14 @@
 
 use core::cell::Cell;
 use core::fmt::{self, Write};
+use core::ops::Range;
+
+use abi::frame::Context;
 
 use crate::local::local;
-use crate::{arch, console, start};
+use crate::pager::Unbacked;
+use crate::thread::{self, ThreadId};
+use crate::{arch, console, critical, start};
 
 /// Exit code of a domain that panicked.
 pub const PANIC_CODE: u64 = 101;
@@ -42,58 +47,151 @@ impl Write for Text {
     }
 }
 
-/// Says `what` and the backtrace from the frame record at `frame_pointer`, then ends the domain.
-fn last_words(code: u64, what: fmt::Arguments<'_>, first: Option<u64>, frame_pointer: u64) -> ! {
+/// `what` and the backtrace from the frame record at `frame_pointer`.
+fn compose(
+    text: &mut Text,
+    what: fmt::Arguments<'_>,
+    first: Option<u64>,
+    frame_pointer: u64,
+    stack: Range<u64>,
+) {
+    let name = start::name();
+    // `Text` takes everything.
+    let _ = writeln!(text, "{what}");
+    for address in first.into_iter().chain(addresses(frame_pointer, stack)).take(DEPTH) {
+        let _ = writeln!(text, "  at {address:#x} in {name}");
+    }
+}
+
+/// Says `what` and the backtrace from the frame record at `frame_pointer`, then ends the domain. `hurt`: what the domain
+/// is made of may be half changed.
+fn last_words(code: u64, what: fmt::Arguments<'_>, first: Option<u64>, frame_pointer: u64, hurt: bool) -> ! {
     if REPORTING.with(|flag| flag.replace(true)) {
         sys::exit(code);
     }
     let mut text = Text { bytes: [0; 2048], length: 0 };
-    let name = start::name();
-    // `Text` takes everything.
-    let _ = writeln!(text, "{what}");
-    for address in first.into_iter().chain(addresses(frame_pointer)).take(DEPTH) {
-        let _ = writeln!(text, "  at {address:#x} in {name}");
-    }
-    console::last_words(&text.bytes[..text.length]);
+    let stack = if hurt { 0..0 } else { thread::own_stack() };
+    compose(&mut text, what, first, frame_pointer, stack);
+    thread::stay_alone(true);
+    console::last_words(&text.bytes[..text.length], hurt);
     sys::exit(code)
 }
 
 /// Return addresses, the innermost first, as far as frame records are sound: on a stack, each above the one before.
-fn addresses(mut pointer: u64) -> impl Iterator<Item = u64> {
+fn addresses(mut pointer: u64, stack: Range<u64>) -> impl Iterator<Item = u64> {
     core::iter::from_fn(move || {
-        let (next, address) = arch::frame_record(pointer)?;
+        let (next, address) = arch::frame_record(pointer, &stack)?;
         pointer = if next > pointer { next } else { 0 };
         // A call is the instruction before the return address.
         (address != 0).then(|| address - 4)
     })
 }
 
+/// The running thread, where there are others.
+struct Who;
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(start::name())?;
+        if !thread::has_others() {
+            return Ok(());
+        }
+        match thread::current() {
+            ThreadId::MAIN => f.write_str(", main thread"),
+            id => thread::with_name(|name| match name {
+                Some(name) => write!(f, ", thread {} ({name})", id.index()),
+                None => write!(f, ", thread {}", id.index()),
+            }),
+        }
+    }
+}
+
 /// A panic.
 pub(crate) fn panic(place: Option<&core::panic::Location<'_>>, message: impl fmt::Display) -> ! {
     let (file, line) = place.map_or(("?", 0), |place| (place.file(), place.line()));
-    let name = start::name();
-    let what = format_args!("{name} panicked at {file}:{line}: {message}");
-    last_words(PANIC_CODE, what, None, arch::frame_pointer())
+    let hurt = critical::inside();
+    let what = format_args!("{} panicked at {file}:{line}: {message}", Name(hurt));
+    last_words(PANIC_CODE, what, None, arch::frame_pointer(), hurt)
 }
 
-/// A fault while enabled: what the processor said, and where.
-pub(crate) fn fault(esr: u64, address: u64, pc: u64, frame_pointer: u64, link: u64) -> ! {
-    let kind = Fault(esr);
-    let name = start::name();
-    let what = if kind.has_address() {
-        format_args!("[fault {name}] {kind} at {address:#x}, pc {pc:#x}")
-    } else {
-        format_args!("[fault {name}] {kind}, pc {pc:#x}")
+/// Who makes a report; only the program's name where the table of threads cannot be relied on.
+struct Name(bool);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 { f.write_str(start::name()) } else { Who.fmt(f) }
+    }
+}
+
+/// A fault that ends the domain: what the processor said, and where. `hurt`: it came out of a critical section.
+pub(crate) fn fault(fault: &Fault, address: u64, why: Unbacked, context: &Context, hurt: bool) -> ! {
+    let (pc, who) = (context.pc, Name(hurt));
+    let reason = match why {
+        Unbacked::OutOfMemory if hurt => ", no memory in stock",
+        Unbacked::OutOfMemory => ", out of memory",
+        Unbacked::Guard(_) => ", below the end of a stack",
+        Unbacked::Nothing | Unbacked::Denied => "",
     };
-    // A jump to nowhere leaves the caller in the link register alone.
-    let first = if pc == address { link.saturating_sub(4) } else { pc };
-    last_words(FAULT_CODE, what, Some(first), frame_pointer)
+    let what = if fault.has_address() {
+        format_args!("[fault {who}] {fault} at {address:#x}, pc {pc:#x}{reason}")
+    } else {
+        format_args!("[fault {who}] {fault}, pc {pc:#x}")
+    };
+    last_words(FAULT_CODE, what, Some(innermost(context, address)), context.x[29], hurt)
+}
+
+/// A jump to nowhere leaves the caller in the link register alone.
+fn innermost(context: &Context, address: u64) -> u64 {
+    if context.pc == address { context.x[30].saturating_sub(4) } else { context.pc }
+}
+
+/// A thread that ran over its stack: it ends, and its domain goes on.
+pub(crate) fn overflow(address: u64, context: &Context) {
+    let mut text = Text { bytes: [0; 2048], length: 0 };
+    let stack = thread::own_stack();
+    let kib = (stack.end - stack.start) / 1024;
+    let what = format_args!(
+        "[fault {Who}] ran over its stack of {kib} KiB at {address:#x}, pc {:#x}: the thread has ended",
+        context.pc
+    );
+    compose(&mut text, what, Some(innermost(context, address)), context.x[29], stack);
+    console::report(&text.bytes[..text.length]);
+}
+
+/// A fault while one was being handled.
+pub(crate) fn fault_in_fault(esr: u64, address: u64, context: &Context) -> ! {
+    if REPORTING.with(|flag| flag.replace(true)) {
+        sys::exit(FAULT_CODE);
+    }
+    let mut text = Text { bytes: [0; 2048], length: 0 };
+    let name = start::name();
+    let fault = Fault::new(esr);
+    let what =
+        format_args!("[fault {name}] {fault} at {address:#x}, pc {:#x}, while handling a fault", context.pc);
+    compose(&mut text, what, Some(context.pc), context.x[29], 0..0);
+    sys::debug_print(&text.bytes[..text.length]);
+    sys::exit(FAULT_CODE)
 }
 
 /// An exception syndrome (Arm ARM, ESR_EL1), in words.
-struct Fault(u64);
+pub(crate) struct Fault(u64);
 
 impl Fault {
+    pub(crate) fn new(esr: u64) -> Fault {
+        Fault(esr)
+    }
+    /// Whether no entry of a page table answered, at any level.
+    pub(crate) fn is_translation(&self) -> bool {
+        matches!(self.class(), 0x20 | 0x24) && self.0 & 0x3c == 0x04
+    }
+    /// Whether it was an instruction that was to be read.
+    pub(crate) fn is_fetch(&self) -> bool {
+        self.class() == 0x20
+    }
+    /// Whether it was a write (WnR).
+    pub(crate) fn is_write(&self) -> bool {
+        self.class() == 0x24 && self.0 & 1 << 6 != 0
+    }
     fn class(&self) -> u64 {
         self.0 >> 26 & 0x3f
     }

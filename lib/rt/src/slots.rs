@@ -11,6 +11,7 @@ use abi::layout::{FIRST_FREE_CNODE, ROOT_CNODE, SELF_DISPATCHER};
 use abi::{CapAddr, ErrorKind, Rights};
 use sys::{Any, Cap, Dispatcher, L1CNode, L2CNode, Slot};
 
+use crate::critical;
 use crate::error::RtError;
 use crate::heap::reserve_only;
 use crate::local::local;
@@ -50,9 +51,14 @@ local! {
         free: 0,
         hint: 0,
         next_l1: FIRST_FREE_CNODE,
-        root_slots: L1_CNODE_MIN_SIZE / SLOT_SIZE,
+        root_slots: usable(L1_CNODE_MIN_SIZE),
     });
 }
+/// Slots of a root CNode of so many bytes: the last one is the kernel's.
+const fn usable(bytes: u64) -> u64 {
+    bytes / SLOT_SIZE - 1
+}
+
 local! {
     static GROWING: Cell<bool> = Cell::new(false);
 }
@@ -66,15 +72,28 @@ fn with<R>(f: impl FnOnce(&mut Slots) -> R) -> R {
 /// # Errors
 /// `OutOfMemory` when no slot is left and no CNode can be made.
 pub fn allocate() -> Result<CapAddr, RtError> {
-    if with(|slots| slots.free) <= RESERVE && !GROWING.with(|growing| growing.replace(true)) {
-        let grown = grow();
-        GROWING.with(|growing| growing.set(false));
-        // The reserve serves until memory is to be had again.
-        if with(|slots| slots.free) == 0 {
-            grown?;
-        }
+    if let Some(slot) = with(|slots| if slots.free > RESERVE { slots.take() } else { None }) {
+        return Ok(slot);
     }
-    with(Slots::take).ok_or(RtError::OutOfMemory)
+    critical::section(|| {
+        provide();
+        // The reserve serves until memory is to be had again.
+        with(Slots::take).ok_or(RtError::OutOfMemory)
+    })
+}
+
+/// Makes another CNode if few slots are left and one can be made.
+pub(crate) fn provide() {
+    if with(|slots| slots.free) > RESERVE {
+        return;
+    }
+    critical::section(|| {
+        if !GROWING.with(|growing| growing.replace(true)) {
+            // If it fails there is the reserve, and the next one tries again.
+            let _ = grow();
+            GROWING.with(|growing| growing.set(false));
+        }
+    });
 }
 
 /// As [`allocate`], from what is there: never waits.
@@ -85,6 +104,7 @@ pub(crate) fn allocate_reserved() -> Result<CapAddr, RtError> {
 /// Gives an empty slot back. Slots that [`allocate`] did not give (the builder's) are left alone.
 pub fn release(slot: CapAddr) {
     with(|slots| slots.give_back(slot));
+    crate::channel::slot_is_free();
 }
 
 /// Deletes the capability in `slot` and gives the slot back.
@@ -162,7 +182,7 @@ fn grow() -> Result<(), RtError> {
     loop {
         let (l1, root_slots) = with(|slots| (slots.next_l1, slots.root_slots));
         if l1 >= root_slots {
-            enlarge_root(root_slots * SLOT_SIZE * 2)?;
+            enlarge_root((root_slots + 1) * SLOT_SIZE * 2)?;
             continue;
         }
         let place = Slot::of_l1(Cap::new(ROOT_CNODE), l1);
@@ -192,6 +212,6 @@ fn enlarge_root(size: u64) -> Result<(), RtError> {
     Cap::<L1CNode>::new(ROOT_CNODE).delete()?;
     new.copy_to(ROOT_CNODE, Rights::ALL)?;
     discard(slot);
-    with(|slots| slots.root_slots = size / SLOT_SIZE);
+    with(|slots| slots.root_slots = usable(size));
     Ok(())
 }

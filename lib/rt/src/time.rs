@@ -84,6 +84,12 @@ pub(crate) fn next_deadline() -> u64 {
     NEXT.with(Cell::get)
 }
 
+/// Whether somebody's time has come. Costs a look at the counter only if somebody sleeps.
+pub(crate) fn is_due() -> bool {
+    let next = next_deadline();
+    next != u64::MAX && next <= arch::ticks()
+}
+
 /// Wakes the sleepers whose time has come.
 #[inline]
 pub(crate) fn fire() {

@@ -5,29 +5,48 @@
 //! the upcall that ends the wait takes that stack pointer up again and returns from the function. To its caller a
 //! wait is thus a call like any other, and an upcall needs no stack, except for faults and preemption.
 //!
+//! A thread that gives way to another of the same domain ([`switch`]) leaves the same things on its stack; so each thread
+//! that does not run is a stack pointer, or, if an upcall took the processor from it, a saved context.
+//!
 //! ```text
 //!   wait ── push x19..x30, buffer ── parked := sp ── disabled := 1 ── svc ┄┄┄ kernel ┄┄┄┐
 //!   caller ◄─ ret ── disabled := 0 ── pop x19..x30 ── sp := parked ◄── Run / Message ◄──┘
 //! ```
 
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 use core::ptr::NonNull;
 
+use abi::frame::Context;
 use abi::packet::Packet;
 use abi::{CapAddr, Error};
 
 use super::Wake;
 use crate::frame::{COLLECTED_OFFSET, Frame, PARKED_OFFSET};
 
-/// Bytes of the stack of upcalls: fault reports need the room.
-const UPCALL_STACK: usize = 16 * 1024;
+/// Bytes of the stack of upcalls.
+const UPCALL_STACK: usize = 4 * 1024;
+/// Bytes of the stack on which faults are handled: the memory service may be asked, and reports are made.
+const FAULT_STACK: usize = 24 * 1024;
 
 #[repr(C, align(16))]
-struct Stack(core::cell::UnsafeCell<[u8; UPCALL_STACK]>);
-// SAFETY: only its address is used, by the assembly below, and upcalls do not nest.
-unsafe impl Sync for Stack {}
+struct Stack<const BYTES: usize>(core::cell::UnsafeCell<[u8; BYTES]>);
+// SAFETY: only its address is used, by the assembly below; upcalls do not nest, and neither do faults that are handled.
+unsafe impl<const BYTES: usize> Sync for Stack<BYTES> {}
 
-static UPCALL: Stack = Stack(core::cell::UnsafeCell::new([0; UPCALL_STACK]));
+static UPCALL: Stack<UPCALL_STACK> = Stack(core::cell::UnsafeCell::new([0; UPCALL_STACK]));
+static FAULT: Stack<FAULT_STACK> = Stack(core::cell::UnsafeCell::new([0; FAULT_STACK]));
+
+/// What is left on the stack of a thread that waits or has given way: x29, x30, x19 to x28, and one word for waits.
+#[repr(C)]
+struct Saved {
+    frame_pointer: u64,
+    link: u64,
+    registers: [u64; 10],
+    buffer: u64,
+    padding: u64,
+}
+const _: () = assert!(size_of::<Saved>() == 112);
 
 /// Set in the result of a wait that ended by a packet; the event index is in the low half.
 const MESSAGE: u64 = 1 << 32;
@@ -66,20 +85,34 @@ global_asm!(
     "    stp x26, x27, [x10, #48]",
     "    orr x1, x1, #{message}",
     "    b {leave}",
-    // Fault: x0 frame, x1 ESR, x2 FAR.
+    // Fault: x0 frame, x1 ESR, x2 FAR. The stack of faults is taken unless it is in use: then handling one has gone wrong.
     ".balign 128",
-    "    adrp x9, {stack}",
-    "    add x9, x9, :lo12:{stack}",
-    "    add sp, x9, #{stack_size}",
+    "    adrp x9, {fault_stack}",
+    "    add x9, x9, :lo12:{fault_stack}",
+    "    add x10, x9, #{fault_half}, lsl #12",
+    "    ldr x11, [x0, #{trap_sp}]",
+    "    sub x12, x11, x9",
+    "    mov sp, x10",
     "    mov x29, #0",
     "    mov x30, #0",
+    "    cmp x12, #{fault_half}, lsl #12",
+    "    b.ls 3f",
     "    b {fault}",
+    "3:  adrp x9, {stack}",
+    "    add x9, x9, :lo12:{stack}",
+    "    add sp, x9, #{stack_size}",
+    "    b {fault_in_fault}",
     ".balign 128",
     ".popsection",
     parked = const PARKED_OFFSET,
     message = const MESSAGE,
     stack = sym UPCALL,
     stack_size = const UPCALL_STACK,
+    fault_stack = sym FAULT,
+    fault_half = const FAULT_STACK >> 12,
+    trap_sp = const abi::frame::AREAS_OFFSET as usize
+        + abi::frame::Area::Trap as usize * size_of::<abi::frame::Context>()
+        + offset_of!(abi::frame::Context, sp),
     top0 = const abi::layout::STACK_TOP & 0xffff,
     top1 = const abi::layout::STACK_TOP >> 16 & 0xffff,
     top2 = const abi::layout::STACK_TOP >> 32 & 0xffff,
@@ -87,6 +120,7 @@ global_asm!(
     preempted = sym preempted,
     first = sym first,
     fault = sym fault,
+    fault_in_fault = sym fault_in_fault,
 );
 
 unsafe extern "C" {
@@ -238,18 +272,129 @@ pub(crate) fn send_wait(
     Ok(decode(result))
 }
 
-/// Preempted while enabled: takes over the ready events, then goes on where it was. Runs on the upcall stack.
+/// Gives the processor to another thread of this domain: leaves the running one on its stack and its stack pointer in
+/// `from`, then goes on where `to`, such a stack pointer, was left.
+///
+/// # Safety
+/// `to` was left by this function or made by [`prepare_stack`], and is not running. `from` stays valid until somebody
+/// switches back. The caller is in a critical section, and so is whoever goes on.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn switch(from: *mut u64, to: u64) {
+    core::arch::naked_asm!(
+        "stp x29, x30, [sp, #-112]!",
+        "stp x19, x20, [sp, #16]",
+        "stp x21, x22, [sp, #32]",
+        "stp x23, x24, [sp, #48]",
+        "stp x25, x26, [sp, #64]",
+        "stp x27, x28, [sp, #80]",
+        "mov x9, sp",
+        "str x9, [x0]",
+        "mov sp, x1",
+        "ldp x19, x20, [sp, #16]",
+        "ldp x21, x22, [sp, #32]",
+        "ldp x23, x24, [sp, #48]",
+        "ldp x25, x26, [sp, #64]",
+        "ldp x27, x28, [sp, #80]",
+        "ldp x29, x30, [sp], #112",
+        "ret",
+    )
+}
+
+/// As [`switch`], to a thread from which an upcall took the processor, with its context.
+///
+/// # Safety
+/// As for [`switch`]; the context was saved by an upcall and goes on once. Nobody is in a critical section when it does.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn switch_to_context(from: *mut u64, frame: *mut u8, context: *const Context) {
+    core::arch::naked_asm!(
+        "stp x29, x30, [sp, #-112]!",
+        "stp x19, x20, [sp, #16]",
+        "stp x21, x22, [sp, #32]",
+        "stp x23, x24, [sp, #48]",
+        "stp x25, x26, [sp, #64]",
+        "stp x27, x28, [sp, #80]",
+        "mov x9, sp",
+        "str x9, [x0]",
+        // Any number but 0 disables; from here on nothing may fault.
+        "str x9, [x1]",
+        "adrp x9, {stack}",
+        "add x9, x9, :lo12:{stack}",
+        "add sp, x9, #{stack_size}",
+        "mov x0, x1",
+        "mov x1, x2",
+        "b {resume_context}",
+        stack = sym UPCALL,
+        stack_size = const UPCALL_STACK,
+        resume_context = sym resume_context,
+    )
+}
+
+/// Goes on with a context that an upcall saved. Upcalls are disabled. On the upcall stack.
+///
+/// # Safety
+/// `context` is such a context.
+pub(crate) unsafe extern "C" fn resume_context(base: *mut u8, context: *const Context) -> ! {
+    let area = abi::frame::Area::Enabled;
+    // SAFETY: the caller's promise, and as in `preempted`.
+    unsafe {
+        Frame::new(NonNull::new_unchecked(base), crate::frame::RINGS_OFFSET).set_context(area, &*context);
+    }
+    resume(base, area as u64)
+}
+
+/// Leaves an upcall to the thread whose stack pointer is `to`, which was left by [`switch`] or [`prepare_stack`].
+///
+/// # Safety
+/// As for [`switch`]. Upcalls are disabled, and nothing on the present stack is needed any more.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn enter_thread(frame: *mut u8, to: u64) -> ! {
+    core::arch::naked_asm!("mov sp, x1", "mov x1, #0", "b {leave}", leave = sym leave)
+}
+
+/// Prepares the stack that ends at `top` for a thread that begins with `first(argument)`, which does not return: the
+/// stack pointer for [`switch`]. The thread begins in a critical section.
+///
+/// # Safety
+/// `top` is a multiple of 16, and the bytes below it are a stack that nobody uses, backed with memory.
+pub(crate) unsafe fn prepare_stack(top: u64, first: extern "C" fn(u64) -> !, argument: u64) -> u64 {
+    let place = top - size_of::<Saved>() as u64;
+    let mut registers = [0; 10];
+    (registers[0], registers[1]) = (argument, first as usize as u64);
+    let link = begin as *const () as u64;
+    // SAFETY: the caller's promise.
+    unsafe {
+        (place as *mut Saved).write(Saved { frame_pointer: 0, link, registers, buffer: 0, padding: 0 });
+    }
+    place
+}
+
+/// Where a new thread goes on: `x19` and `x20` are its argument and first function.
+#[unsafe(naked)]
+unsafe extern "C" fn begin() {
+    core::arch::naked_asm!("mov x0, x19", "mov x29, #0", "mov x30, #0", "br x20")
+}
+
+/// Preempted while enabled: takes over the ready events, then goes on where it was, or lets another thread run. Runs on
+/// the upcall stack.
 extern "C" fn preempted(base: *mut u8) -> ! {
     // SAFETY: the kernel passes the address of the frame; only its head is used here.
     let frame = unsafe { Frame::new(NonNull::new_unchecked(base), crate::frame::RINGS_OFFSET) };
+    frame.collect();
+    crate::thread::preempted(frame);
+    resume(base, abi::frame::Area::Enabled as u64)
+}
+
+/// Goes on with the context in a save area. Upcalls are disabled until it does. On the upcall stack or that of faults.
+pub(crate) extern "C" fn resume(base: *mut u8, area: u64) -> ! {
+    // SAFETY: as in `preempted`.
+    let frame = unsafe { Frame::new(NonNull::new_unchecked(base), crate::frame::RINGS_OFFSET) };
     loop {
-        frame.collect();
-        // SAFETY: `Resume` either continues the preempted code, to which this upcall is invisible, or returns here.
+        // SAFETY: `Resume` either continues the context, to which all this is invisible, or returns here.
         let result: u64;
         unsafe {
             asm!(
                 "svc #0",
-                inlateout("x0") abi::frame::Area::Enabled as u64 => result,
+                inlateout("x0") area => result,
                 inlateout("x8") abi::Syscall::Resume as u64 => _,
                 clobber_abi("C"),
                 options(nostack),
@@ -258,6 +403,8 @@ extern "C" fn preempted(base: *mut u8) -> ! {
         if Error::from_word(result).is_some() {
             sys::exit(crate::report::FAULT_CODE);
         }
+        // Events that came meanwhile are no reason to stay.
+        frame.collect();
     }
 }
 
@@ -267,14 +414,27 @@ extern "C" fn first(base: *mut u8) -> ! {
     unsafe { crate::start::enter(base) }
 }
 
-/// A fault while enabled. Runs on the upcall stack; what was interrupted does not go on.
+/// A fault while enabled. Runs on the stack of faults, with upcalls disabled.
 extern "C" fn fault(base: *mut u8, esr: u64, far: u64) -> ! {
-    // SAFETY: the kernel passes the address of the frame and has written the save area.
-    let context = unsafe {
-        let areas = base.add(abi::frame::AREAS_OFFSET as usize).cast::<abi::frame::Context>();
-        areas.add(abi::frame::Area::Trap as usize).read()
-    };
-    crate::report::fault(esr, far, context.pc, context.x[29], context.x[30])
+    // SAFETY: as in `preempted`.
+    let frame = unsafe { Frame::new(NonNull::new_unchecked(base), crate::frame::RINGS_OFFSET) };
+    crate::thread::faulted(frame, esr, far)
+}
+
+/// A fault while one was being handled: nothing can be relied on. Runs on the upcall stack.
+extern "C" fn fault_in_fault(base: *mut u8, esr: u64, far: u64) -> ! {
+    // SAFETY: as in `preempted`.
+    let frame = unsafe { Frame::new(NonNull::new_unchecked(base), crate::frame::RINGS_OFFSET) };
+    crate::report::fault_in_fault(esr, far, &frame.context(abi::frame::Area::Trap))
+}
+
+/// Disables upcalls.
+///
+/// # Safety
+/// `base` is the dispatcher frame. The caller does not wait, and nothing on its way can fault.
+pub(crate) unsafe fn disable(base: *mut u8) {
+    // SAFETY: the flag is the first word of the frame.
+    unsafe { base.cast::<u64>().write_volatile(1) };
 }
 
 /// Leaves disabled mode.
@@ -312,14 +472,39 @@ pub(crate) fn frame_pointer() -> u64 {
     pointer
 }
 
-/// The frame record at `pointer`: the caller's frame pointer and return address. `None` when `pointer` is not on a stack.
-pub(crate) fn frame_record(pointer: u64) -> Option<(u64, u64)> {
-    let upcall = UPCALL.0.get() as u64;
-    let main = abi::layout::STACK_TOP - crate::start::stack_size()..abi::layout::STACK_TOP - 15;
-    let inside = main.contains(&pointer) || (upcall..upcall + UPCALL_STACK as u64 - 15).contains(&pointer);
-    if !inside || pointer % 16 != 0 {
+/// The stacks that belong to no thread: those of upcalls and faults.
+pub(crate) fn own_stacks() -> [core::ops::Range<u64>; 2] {
+    let stack = |start: u64, bytes: usize| start..start + bytes as u64;
+    [stack(UPCALL.0.get() as u64, UPCALL_STACK), stack(FAULT.0.get() as u64, FAULT_STACK)]
+}
+
+/// The frame record at `pointer`: the caller's frame pointer and return address. `None` when that is not on `stack`, or on
+/// one of those that belong to no thread.
+pub(crate) fn frame_record(pointer: u64, stack: &core::ops::Range<u64>) -> Option<(u64, u64)> {
+    let holds =
+        |stack: &core::ops::Range<u64>| pointer >= stack.start && pointer.saturating_add(16) <= stack.end;
+    if !(holds(stack) || own_stacks().iter().any(holds)) || !pointer.is_multiple_of(16) {
         return None;
     }
-    // SAFETY: two words of one of the domain's stacks, which are mapped from end to end.
+    // SAFETY: two words in the part of a stack that is in use, hence backed with memory.
     unsafe { Some(((pointer as *const u64).read(), (pointer as *const u64).add(1).read())) }
+}
+
+/// Where the stack of the caller is: its stack pointer, or a little below.
+#[inline(always)]
+pub(crate) fn stack_pointer() -> u64 {
+    let pointer: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack)) };
+    pointer
+}
+
+/// Reads a byte, for the fault that it may cause.
+///
+/// # Safety
+/// The address may be read once a fault there has been handled.
+#[inline(always)]
+pub(crate) unsafe fn touch(address: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("ldrb wzr, [{}]", in(reg) address, options(nostack, readonly)) };
 }

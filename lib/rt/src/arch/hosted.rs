@@ -4,6 +4,7 @@ use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
+use abi::frame::Context;
 use abi::packet::Packet;
 use abi::{CapAddr, Error};
 use sys::Syscalls;
@@ -89,6 +90,60 @@ pub(crate) fn frame_pointer() -> u64 {
     0
 }
 
-pub(crate) fn frame_record(_pointer: u64) -> Option<(u64, u64)> {
+pub(crate) fn frame_record(_pointer: u64, _stack: &core::ops::Range<u64>) -> Option<(u64, u64)> {
     None
+}
+
+pub(crate) fn stack_pointer() -> u64 {
+    0
+}
+
+/// # Safety
+/// None is needed: nothing faults here.
+pub(crate) unsafe fn touch(_address: u64) {}
+
+/// # Safety
+/// None is needed: there are no upcalls.
+pub(crate) unsafe fn enable(_base: *mut u8) {}
+
+/// # Safety
+/// None is needed: there are no upcalls.
+pub(crate) unsafe fn disable(_base: *mut u8) {}
+
+/// # Safety
+/// Never called: a test domain has one thread.
+pub(crate) unsafe extern "C" fn switch(_from: *mut u64, _to: u64) {
+    unreachable!("a test domain has one thread")
+}
+
+/// # Safety
+/// Never called.
+pub(crate) unsafe extern "C" fn switch_to_context(
+    _from: *mut u64,
+    _frame: *mut u8,
+    _context: *const Context,
+) {
+    unreachable!("a test domain has one thread")
+}
+
+/// # Safety
+/// Never called.
+pub(crate) unsafe extern "C" fn enter_thread(_frame: *mut u8, _to: u64) -> ! {
+    unreachable!("a test domain has one thread")
+}
+
+/// # Safety
+/// Never called.
+pub(crate) unsafe extern "C" fn resume_context(_base: *mut u8, _context: *const Context) -> ! {
+    unreachable!("a test domain has one thread")
+}
+
+pub(crate) extern "C" fn resume(_base: *mut u8, _area: u64) -> ! {
+    unreachable!("there are no upcalls")
+}
+
+/// # Safety
+/// Never called.
+pub(crate) unsafe fn prepare_stack(_top: u64, _first: extern "C" fn(u64) -> !, _argument: u64) -> u64 {
+    unreachable!("a test domain has one thread")
 }

@@ -1,6 +1,5 @@
 //! Rings, ready bits, waiting: nothing is lost, nothing comes twice, nothing comes out of order.
 
-use alloc::rc::Rc;
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::task::Poll;
@@ -16,7 +15,8 @@ use sys::{Cap, CapType};
 use super::{domain, packet};
 use crate::arch::{Wake, script, waits};
 use crate::channel::{Channel, LmpPort, attach_server};
-use crate::dispatch::{self, ThreadId};
+use crate::dispatch;
+use crate::thread::ThreadId;
 use crate::{Notify, block_on, executor, slots, time};
 
 /// Notes what it is told; answers with the same packet if asked to.
@@ -53,7 +53,7 @@ impl Receiver for Log {
 }
 
 /// A channel with a peer, and who notes what comes.
-fn channel(packets: u32) -> (Rc<Channel>, Arc<Log>) {
+fn channel(packets: u32) -> (Arc<Channel>, Arc<Log>) {
     let channel = Channel::create(packets).unwrap();
     let peer = slots::allocate().unwrap();
     sys::fake::with(|fake| fake.install(peer, CapType::EndPoint, 500, 0));
@@ -307,7 +307,7 @@ fn waiting_in_a_task_is_refused() {
 #[test]
 fn tasks_run_while_the_thread_waits_and_only_when_woken() {
     domain(1 << 20);
-    let steps = Rc::new(RefCell::new(Vec::new()));
+    let steps = std::rc::Rc::new(RefCell::new(Vec::new()));
     let noted = steps.clone();
     executor::spawn(async move {
         for step in 0..3 {
@@ -323,7 +323,7 @@ fn tasks_run_while_the_thread_waits_and_only_when_woken() {
 #[test]
 fn a_task_that_wakes_itself_goes_on_without_an_event() {
     domain(1 << 20);
-    let done = Rc::new(Cell::new(false));
+    let done = std::rc::Rc::new(Cell::new(false));
     let seen = done.clone();
     executor::spawn(async move {
         for _ in 0..5 {
@@ -344,7 +344,7 @@ fn a_task_that_wakes_itself_goes_on_without_an_event() {
 #[test]
 fn sleepers_of_one_deadline_all_wake() {
     domain(1 << 20);
-    let count = Rc::new(Cell::new(0));
+    let count = std::rc::Rc::new(Cell::new(0));
     let until = time::now().after(Duration::from_millis(5));
     for _ in 0..4 {
         let count = count.clone();
@@ -438,7 +438,7 @@ fn a_port_sends_what_it_is_given() {
 }
 
 /// Sends like a caller, who gets what comes meanwhile.
-fn call(channel: &Rc<Channel>, log: &Log, number: u64) -> Result<(), SendError> {
+fn call(channel: &Arc<Channel>, log: &Log, number: u64) -> Result<(), SendError> {
     dispatch::send_and_park(channel, &packet(number), None, log)
 }
 
@@ -514,4 +514,125 @@ fn after_an_answer_the_next_packet_goes_to_the_channel_that_it_came_over() {
     assert_eq!(*answering.numbers.borrow(), [2, 3]);
     assert_eq!(*log.numbers.borrow(), [4]);
     assert_eq!(sys::fake::with(|fake| fake.sent.len()), 2);
+}
+
+/// On packet `at`, waits in a leaf.
+struct Leafing {
+    at: u64,
+    leaf: Arc<Channel>,
+    answer: Arc<Log>,
+    numbers: RefCell<Vec<u64>>,
+    until: Cell<u64>,
+}
+impl Receiver for Leafing {
+    fn on_packet(&self, packet: &mut Packet, _: Option<CapAddr>) -> Outcome {
+        let number = packet.words[0];
+        self.numbers.borrow_mut().push(number);
+        if number == self.at {
+            let before = self.answer.numbers.borrow().len();
+            while self.answer.numbers.borrow().len() == before {
+                dispatch::park_leaf(&self.leaf);
+            }
+            dispatch::unpark(ThreadId::MAIN);
+        }
+        if number == self.until.get() {
+            dispatch::unpark(ThreadId::MAIN);
+        }
+        Outcome::None
+    }
+    fn on_unsent(&self, _: &Packet, _: Option<CapAddr>) {}
+    fn on_writable(&self) {}
+    fn on_peer_gone(&self) {}
+}
+
+#[test]
+fn a_leaf_while_put_off_packets_are_delivered_loses_none() {
+    domain(1 << 20);
+    let (leaf, answer) = channel(4);
+    let own = leaf.event();
+    answer.unpark_at.set(100);
+    let clients: Vec<_> = (0..4).map(|_| Channel::create(4).unwrap()).collect();
+    #[expect(clippy::arc_with_non_send_sync)]
+    let log = Arc::new(Leafing {
+        at: 1,
+        leaf: leaf.clone(),
+        answer: answer.clone(),
+        numbers: RefCell::default(),
+        until: Cell::new(99),
+    });
+    clients.iter().for_each(|client| attach_server(client, log.clone()));
+    let direct = |event: u32, number: u64| {
+        script(move |buffer| {
+            *buffer = packet(number);
+            Wake::Message(event)
+        })
+    };
+    direct(clients[0].event(), 1);
+    direct(clients[1].event(), 2);
+    direct(own, 100);
+    // While packet 1 is handled:
+    direct(clients[2].event(), 3);
+    direct(clients[3].event(), 4);
+    direct(own, 100);
+    dispatch::park_leaf(&leaf);
+    for _ in 0..4 {
+        dispatch::unpark(ThreadId::MAIN);
+        dispatch::park();
+    }
+    let mut numbers = log.numbers.borrow().clone();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_leaf_in_a_drain_keeps_the_order_of_a_channel() {
+    domain(1 << 20);
+    let (leaf, answer) = channel(4);
+    let own = leaf.event();
+    answer.unpark_at.set(100);
+    let client = Channel::create(4).unwrap();
+    #[expect(clippy::arc_with_non_send_sync)]
+    let log = Arc::new(Leafing {
+        at: 1,
+        leaf: leaf.clone(),
+        answer: answer.clone(),
+        numbers: RefCell::default(),
+        until: Cell::new(99),
+    });
+    attach_server(&client, log.clone());
+    let event = client.event();
+    deliver(event, 1).unwrap();
+    script(move |buffer| {
+        *buffer = packet(2);
+        Wake::Message(event)
+    });
+    script(move |_| {
+        // The answer of the memory service made us ready; before we run, the client sends again.
+        deliver(own, 100).unwrap();
+        deliver(event, 3).unwrap();
+        Wake::Run
+    });
+    dispatch::park();
+    for _ in 0..4 {
+        dispatch::unpark(ThreadId::MAIN);
+        dispatch::park();
+    }
+    handle_ready();
+    assert_eq!(*log.numbers.borrow(), [1, 2, 3]);
+}
+
+#[test]
+fn closing_a_channel_deletes_what_has_landed() {
+    domain(1 << 20);
+    let (channel, _log) = channel(4);
+    let landed = Capability { kind: CapType::Frame, rights: Rights::ALL, base: 0x9000_0000, size: 4096 };
+    let before = slots::available();
+    sys::fake::with(|fake| fake.land(channel.event().into(), landed)).unwrap();
+    channel.close();
+    // The slot is free in the books; what is in it?
+    assert!(slots::available() > before);
+    for _ in 0..slots::available() {
+        let slot = slots::allocate_reserved().unwrap();
+        assert!(Cap::<sys::Any>::new(slot).identify().is_err(), "{slot:?} is given out, and not empty");
+    }
 }

@@ -1,0 +1,258 @@
+//! Faults at addresses that get memory when they are first used.
+//!
+//! ```text
+//!   fault ──► area? ──► rights? ──► tables, frame, slot out of the stock ──► Map ──► books ──► the thread goes on
+//!                │         │                      ▲
+//!                ▼         ▼                      │ filled up where that is allowed
+//!              report    report                  memory service
+//! ```
+//!
+//! **Why nothing here can wait for itself.** A fault is handled on a stack of its own, in a critical section: no other
+//! thread runs until it is through, so two threads never fault at one place at a time, and whoever comes second finds
+//! it backed. The handler waits for one thing only, the memory service, which is nobody's client; while it waits the
+//! domain takes in nothing but that answer. If the fault came out of a critical section, the books of slots,
+//! heap and channels may be half changed: then the handler takes from its *stock* alone, which it fills up when the section
+//! has ended. The stock itself and the books of the address space are looked at only where no fault can come: they
+//! lie in memory that is always there, and the stack is probed before. So filling up never needs what it fills up.
+
+use core::cell::{Cell, RefCell};
+use core::ops::Range;
+
+use abi::{CapAddr, PAGE_SIZE, Rights};
+use sys::{Cap, Frame};
+use vspace::{Area, Backing, LARGE_PAGE, Piece};
+
+use crate::error::RtError;
+use crate::local::local;
+use crate::{critical, memory, names, slots, vspace as space};
+
+/// Bytes that a fault backs at a time.
+pub(crate) const CHUNK: u64 = 64 * 1024;
+/// Frames in stock at most.
+const FRAMES: usize = 16;
+/// Frames in stock before the first fault: what critical sections may use.
+const LEAST_FRAMES: usize = 2;
+/// Tables of level 3 and 2 in stock.
+const TABLES: usize = 2;
+/// Slots in stock: one a frame and one a table.
+const SLOTS: usize = FRAMES + 2 * TABLES;
+
+/// Why a fault ends its thread or domain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unbacked {
+    /// Nothing is reserved there, or what was mapped is not there any more.
+    Nothing,
+    /// It is not allowed there.
+    Denied,
+    /// The guard below the stack of this thread.
+    Guard(u32),
+    /// There is no memory for it.
+    OutOfMemory,
+}
+
+/// A few things of one kind, without allocation.
+struct Few<T: Copy, const N: usize> {
+    items: [Option<T>; N],
+    count: usize,
+}
+
+impl<T: Copy, const N: usize> Few<T, N> {
+    const fn new() -> Few<T, N> {
+        Few { items: [None; N], count: 0 }
+    }
+    fn push(&mut self, item: T) -> bool {
+        let free = self.count < N;
+        if free {
+            self.items[self.count] = Some(item);
+            self.count += 1;
+        }
+        free
+    }
+    fn pop(&mut self) -> Option<T> {
+        self.count = self.count.checked_sub(1)?;
+        self.items[self.count].take()
+    }
+}
+
+struct Stock {
+    /// Frames of [`CHUNK`] bytes.
+    frames: Few<CapAddr, FRAMES>,
+    /// Page tables of level 2 and 3.
+    tables: [Few<CapAddr, TABLES>; 2],
+    /// Empty slots.
+    slots: Few<CapAddr, SLOTS>,
+    /// Frames that there should be.
+    wanted: usize,
+}
+
+local! {
+    static STOCK: RefCell<Stock> = RefCell::new(Stock {
+        frames: Few::new(),
+        tables: [const { Few::new() }; 2],
+        slots: Few::new(),
+        wanted: LEAST_FRAMES,
+    });
+}
+local! {
+    /// It was taken from where it could not be filled up.
+    static LOW: Cell<bool> = Cell::new(false);
+}
+local! {
+    /// It is being filled up.
+    static FILLING: Cell<bool> = Cell::new(false);
+}
+
+fn stock<R>(f: impl FnOnce(&mut Stock) -> R) -> R {
+    critical::probe_stack();
+    STOCK.with(|stock| f(&mut stock.borrow_mut()))
+}
+
+/// There are addresses that may fault from now on: also where only the stock can serve.
+pub(crate) fn expect_faults() {
+    names::provide_memory();
+    // Without a memory service there is what the domain has; a fault asks again.
+    let _ = fill_up();
+}
+
+/// Fills the stock up that a critical section has taken from.
+pub(crate) fn after_section() {
+    if LOW.with(|low| low.replace(false)) {
+        let _ = fill_up();
+    }
+}
+
+/// Frames that the stock holds.
+pub fn in_stock() -> usize {
+    stock(|stock| stock.frames.count)
+}
+
+/// Gives the memory of the stock back, for those who look at their account.
+pub fn give_back_stock() {
+    while let Some(frame) = stock(|stock| stock.frames.pop()) {
+        slots::discard(frame);
+    }
+    for level in 0..2 {
+        while let Some(table) = stock(|stock| stock.tables[level].pop()) {
+            slots::discard(table);
+        }
+    }
+    stock(|stock| stock.wanted = LEAST_FRAMES);
+}
+
+/// Backs `address` so that an access with these `rights` can be made again. `inside`: the fault came out of a critical
+/// section.
+pub(crate) fn back(address: u64, rights: Rights, inside: bool) -> Result<(), Unbacked> {
+    let Some((area, gap)) = space::with(|books| Some((books.area(address)?, books.gap(address)))) else {
+        return Err(Unbacked::Nothing);
+    };
+    let chunk = match area.attributes.backing {
+        Backing::Guard => return Err(Unbacked::Guard(area.attributes.tag)),
+        Backing::Given => return Err(Unbacked::Nothing),
+        Backing::Lazy { chunk } => chunk,
+    };
+    if !area.attributes.rights.contains(rights) {
+        return Err(Unbacked::Denied);
+    }
+    // A piece is there and yet the address faults: its frame was revoked.
+    let gap = gap.ok_or(Unbacked::Nothing)?;
+    if inside {
+        let done = back_small(address, &area, &gap);
+        LOW.with(|low| low.set(true));
+        critical::want();
+        return done;
+    }
+    if chunk == LARGE_PAGE && back_large(address, &area).is_ok() {
+        return Ok(());
+    }
+    fill_up_for_fault()?;
+    back_small(address, &area, &gap)
+}
+
+/// Maps a frame of the stock over what of its chunk around `address` is in `gap`.
+fn back_small(address: u64, area: &Area, gap: &Range<u64>) -> Result<(), Unbacked> {
+    let start = address / CHUNK * CHUNK;
+    let (base, end) = (start.max(gap.start), (start + CHUNK).min(gap.end));
+    for level in [2, 3] {
+        if space::with(|books| books.table(level, address)).is_none() {
+            let (table, slot) =
+                stock(|stock| Some((stock.tables[usize::from(level) - 2].pop()?, stock.slots.pop()?)))
+                    .ok_or(Unbacked::OutOfMemory)?;
+            if space::install(level, address, table, slot).is_err() {
+                stock(|stock| (stock.tables[usize::from(level) - 2].push(table), stock.slots.push(slot)));
+                return Err(Unbacked::OutOfMemory);
+            }
+        }
+    }
+    let (frame, mapping) =
+        stock(|stock| Some((stock.frames.pop()?, stock.slots.pop()?))).ok_or(Unbacked::OutOfMemory)?;
+    let piece = Piece { base, size: end - base, mapping, frame, large: false };
+    if space::enter(Cap::<Frame>::new(frame), 0, piece, area.attributes.rights).is_err() {
+        stock(|stock| (stock.frames.push(frame), stock.slots.push(mapping)));
+        return Err(Unbacked::OutOfMemory);
+    }
+    Ok(())
+}
+
+/// Puts a large page around `address`, if the books allow it and there is memory for one.
+fn back_large(address: u64, area: &Area) -> Result<(), RtError> {
+    if !space::with(|books| books.takes_large_page(address)) {
+        return Err(RtError::NoAddress);
+    }
+    let frame = memory::own_frame(LARGE_PAGE, LARGE_PAGE)?;
+    let base = address / LARGE_PAGE * LARGE_PAGE;
+    space::place(frame.cap(), 0, base, LARGE_PAGE, area.attributes.rights, frame.address())?;
+    // It goes with its piece.
+    frame.into_cap();
+    Ok(())
+}
+
+/// Fills the stock up if a fault would leave less than what critical sections may need, and more than before if that
+/// happens again and again.
+fn fill_up_for_fault() -> Result<(), Unbacked> {
+    let low = stock(|stock| {
+        let low = stock.frames.count <= LEAST_FRAMES
+            || stock.slots.count < SLOTS - FRAMES
+            || stock.tables.iter().any(|tables| tables.count == 0);
+        if low {
+            stock.wanted = (stock.wanted * 2).min(FRAMES);
+        }
+        low
+    });
+    if low {
+        fill_up().map_err(|_| Unbacked::OutOfMemory)
+    } else {
+        space::provide_nodes(4).map_err(|_| Unbacked::OutOfMemory)
+    }
+}
+
+/// Fills the stock up to what is wanted. An error where there is nothing for the next fault.
+fn fill_up() -> Result<(), RtError> {
+    critical::section(|| {
+        if FILLING.with(|filling| filling.replace(true)) {
+            return Ok(());
+        }
+        let filled = fill();
+        FILLING.with(|filling| filling.set(false));
+        let usable = stock(|stock| stock.frames.count > 0 && stock.slots.count > 2);
+        if usable { Ok(()) } else { filled }
+    })
+}
+
+fn fill() -> Result<(), RtError> {
+    space::provide_nodes(4)?;
+    while stock(|stock| stock.slots.count < SLOTS) {
+        let slot = slots::allocate()?;
+        stock(|stock| stock.slots.push(slot));
+    }
+    for level in [2, 3] {
+        while stock(|stock| stock.tables[level - 2].count < TABLES) {
+            let table = space::make_table(level as u8)?.into_cap().address();
+            stock(|stock| stock.tables[level - 2].push(table));
+        }
+    }
+    while stock(|stock| stock.frames.count < stock.wanted) {
+        let frame = memory::own_frame(CHUNK, PAGE_SIZE)?.into_cap().address();
+        stock(|stock| stock.frames.push(frame));
+    }
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! The address space of this domain: its books (`core/vspace`), and the system calls that they stand for.
+//!
+//! ```text
+//!   Mapped      frames that the program has, shown where room is or at a given place        mapped.rs
+//!   Reserved    addresses that get memory when they are first used                           reserved.rs
+//!   pager       what a fault does; memory in stock for it                                    ../pager.rs
+//!   ─────────────────────────────────────────────────────────────────────────────────
+//!   books       areas, pieces, tables                                                        core/vspace
+//! ```
+//!
+//! The books live in memory that is always there, and are only looked at in critical sections on a stack that is known
+//! to reach far enough ([`with`]); so a fault never finds them half changed. Page tables are made when the first piece
+//! needs them and go with the last.
+
+mod mapped;
+mod reserved;
+
+use alloc::boxed::Box;
+use alloc::vec;
+use core::cell::{Cell, RefCell};
+use core::ops::Range;
+
+use abi::cap::VNODE_SIZE;
+use abi::layout::{HEAP_BASE, TOP_BASE};
+use abi::{CapAddr, PAGE_SIZE, Rights};
+use sys::{Any, Cap, CapKind, Mappable, Mapping, VNode, VNodeL0, VNodeL1, VNodeL2, VNodeL3, Window};
+use vspace::{Attributes, Error, LARGE_PAGE, Node, Piece, Space, Statistics};
+
+use crate::critical;
+use crate::error::RtError;
+use crate::heap::reserve_only;
+use crate::local::local;
+use crate::memory;
+use crate::owned::OwnedCap;
+use crate::slots;
+
+pub use mapped::{Mapped, map, map_at};
+pub(crate) use reserved::map_owned;
+pub use reserved::{Paging, Reserved, reserve, reserve_at};
+
+/// Where reservations lie. What the builder mapped is below and above.
+const WINDOW: Range<u64> = HEAP_BASE..TOP_BASE;
+/// Nodes that are left for faults, and for the operations by which the heap grows while nodes are added.
+const SPARE_NODES: usize = 48;
+/// Nodes that are there from the start, and are added at first.
+const FIRST_NODES: usize = 128;
+/// Nodes that are added at most: 320 KiB.
+const MOST_NODES: usize = 4096;
+
+local! {
+    static SPACE: RefCell<Space<'static>> = RefCell::new(Space::new());
+}
+local! {
+    /// Nodes to be added next, and whether that is going on.
+    static ADDING: Cell<(usize, bool)> = Cell::new((FIRST_NODES, false));
+}
+
+/// Looks at the books.
+pub(crate) fn with<R>(f: impl FnOnce(&mut Space<'static>) -> R) -> R {
+    critical::probe_stack();
+    SPACE.with(|space| reserve_only(|| f(&mut space.borrow_mut())))
+}
+
+/// Starts with the level 1 table over the first 512 GiB; without it nothing can be mapped.
+pub(crate) fn init(l1: Cap<VNodeL1>) {
+    // The heap is not larger than what the image holds yet, and has room for them.
+    let nodes = Box::leak(vec![Node::EMPTY; FIRST_NODES].into_boxed_slice());
+    let made = with(|space| {
+        space.add_nodes(nodes)?;
+        if !l1.is_null() {
+            space.insert_table(1, 0, l1.address(), CapAddr::NULL, true)?;
+        }
+        space.add_window(WINDOW)
+    });
+    // None of it can fail on empty books.
+    debug_assert_eq!(made, Ok(()));
+}
+
+/// How much is reserved and mapped by the books.
+pub fn statistics() -> Statistics {
+    with(|space| space.statistics())
+}
+
+/// Adds nodes before they run short, for `operations` operations to come.
+pub(crate) fn provide_nodes(operations: usize) -> Result<(), RtError> {
+    let least = operations * ::vspace::NODES_PER_OPERATION;
+    loop {
+        let spare = with(|space| space.spare_nodes());
+        let (count, adding) = ADDING.with(Cell::get);
+        if spare >= least + SPARE_NODES || adding && spare >= least {
+            return Ok(());
+        }
+        if adding {
+            return Err(RtError::OutOfMemory);
+        }
+        ADDING.with(|state| state.set(((count * 2).min(MOST_NODES), true)));
+        let mut nodes = vec::Vec::new();
+        let room = nodes.try_reserve_exact(count);
+        if room.is_ok() {
+            nodes.resize(count, Node::EMPTY);
+            // They are lent for as long as the domain lives.
+            let added = with(|space| space.add_nodes(nodes.leak()));
+            debug_assert_eq!(added, Ok(()));
+        }
+        ADDING.with(|state| state.set((state.get().0, false)));
+        room.map_err(|_| RtError::OutOfMemory)?;
+    }
+}
+
+/// Reserves addresses.
+pub(crate) fn reserve_area(bytes: u64, align: u64, attributes: Attributes) -> Result<u64, RtError> {
+    critical::section(|| {
+        provide_nodes(1)?;
+        with(|space| space.reserve(bytes, align, attributes)).map_err(refusal)
+    })
+}
+
+/// Reserves given addresses.
+pub(crate) fn reserve_area_at(base: u64, bytes: u64, attributes: Attributes) -> Result<(), RtError> {
+    critical::section(|| {
+        provide_nodes(1)?;
+        with(|space| space.reserve_at(base, bytes, attributes)).map_err(refusal)
+    })
+}
+
+/// Gives an area up with all that is mapped in it.
+pub(crate) fn release_area(base: u64) {
+    critical::section(|| {
+        let Some(area) = with(|space| space.area(base)) else { return };
+        unmap(area.base..area.end());
+        let released = with(|space| space.release(area.base));
+        debug_assert!(released.is_ok(), "{released:?}");
+        drop_empty_tables();
+    });
+}
+
+/// Takes the pieces that show any byte of `range` away, with the frames that go with them.
+pub(crate) fn unmap(range: Range<u64>) {
+    loop {
+        let gone = with(|space| {
+            let piece = space.pieces(range.clone()).next()?;
+            space.remove_piece(piece.base).ok()
+        });
+        let Some(piece) = gone else { return };
+        slots::discard(piece.mapping);
+        if piece.frame != CapAddr::NULL {
+            slots::discard(piece.frame);
+        }
+    }
+}
+
+/// Page tables that nothing is in any more go, the deepest first.
+pub(crate) fn drop_empty_tables() {
+    while let Some(table) = with(|space| {
+        let table = space.empty_table()?;
+        space.remove_table(table.level, table.base).ok()
+    }) {
+        slots::discard(table.mapping);
+        slots::discard(table.vnode);
+    }
+}
+
+/// Shows a part of an object at `base`, in one piece. Its table is made if it is missing.
+///
+/// `frame` is what goes with the piece, or null.
+pub(crate) fn place<T: Mappable>(
+    object: Cap<T>,
+    offset: u64,
+    base: u64,
+    bytes: u64,
+    rights: Rights,
+    frame: CapAddr,
+) -> Result<(), RtError> {
+    critical::section(|| {
+        provide_nodes(4)?;
+        let large = frame_is_large(object, offset, base, bytes);
+        let placed = make_tables(base, if large { 2 } else { 3 }).and_then(|()| {
+            let slot = OwnedSlot::new()?;
+            enter(object, offset, Piece { base, size: bytes, mapping: slot.0, frame, large }, rights)?;
+            slot.keep();
+            Ok(())
+        });
+        if placed.is_err() {
+            drop_empty_tables();
+        }
+        placed
+    })
+}
+
+/// Whether 2 MiB entries can show that part of a frame. Costs a system call only where it may be so.
+fn frame_is_large<T: Mappable>(object: Cap<T>, offset: u64, base: u64, bytes: u64) -> bool {
+    let aligned = |value: u64| value.is_multiple_of(LARGE_PAGE);
+    aligned(base)
+        && aligned(bytes)
+        && object.identify().is_ok_and(|identity| aligned(identity.base.wrapping_add(offset)))
+        && with(|space| {
+            (base..base + bytes).step_by(LARGE_PAGE as usize).all(|at| space.table(3, at).is_none())
+        })
+}
+
+/// Maps a piece and enters it. Its table is there, and its slot is empty. For faults too: it allocates nothing.
+pub(crate) fn enter<T: Mappable>(
+    object: Cap<T>,
+    offset: u64,
+    piece: Piece,
+    rights: Rights,
+) -> Result<(), RtError> {
+    let (level, entry) = if piece.large { (2, LARGE_PAGE) } else { (3, PAGE_SIZE) };
+    let table = with(|space| space.table(level, piece.base)).ok_or(RtError::NotAvailable)?;
+    let window =
+        Window { first: piece.base / entry % 512, entries: piece.size / entry, offset, rights, fill: true };
+    with(|space| space.insert_piece(piece)).map_err(refusal)?;
+    let mapped = if piece.large {
+        Cap::<VNodeL2>::new(table).map(object, window, piece.mapping)
+    } else {
+        Cap::<VNodeL3>::new(table).map(object, window, piece.mapping)
+    };
+    mapped.map_err(|error| {
+        let _ = with(|space| space.remove_piece(piece.base));
+        error.into()
+    })
+}
+
+/// Makes the tables over `address` that are missing, down to `level`.
+pub(crate) fn make_tables(address: u64, level: u8) -> Result<(), RtError> {
+    for missing in 1..=level {
+        if with(|space| space.table(missing, address)).is_some() {
+            continue;
+        }
+        let (table, slot) = (make_table(missing)?, OwnedSlot::new()?);
+        install(missing, address, table.address(), slot.0)?;
+        (table.into_cap(), slot.keep());
+    }
+    Ok(())
+}
+
+/// A slot that is given back unless it is kept.
+struct OwnedSlot(CapAddr);
+
+impl OwnedSlot {
+    fn new() -> Result<OwnedSlot, RtError> {
+        slots::allocate().map(OwnedSlot)
+    }
+    fn keep(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for OwnedSlot {
+    fn drop(&mut self) {
+        slots::release(self.0);
+    }
+}
+
+/// A new page table of this level.
+pub(crate) fn make_table(level: u8) -> Result<OwnedCap<Any>, RtError> {
+    fn make<K: CapKind>() -> Result<OwnedCap<Any>, RtError> {
+        memory::own_object::<K>(VNODE_SIZE).map(|table| OwnedCap::new(table.into_cap().address()))
+    }
+    match level {
+        1 => make::<VNodeL1>(),
+        2 => make::<VNodeL2>(),
+        _ => make::<VNodeL3>(),
+    }
+}
+
+/// Maps a table into the one above and enters it. For faults too: it allocates nothing.
+pub(crate) fn install(level: u8, address: u64, table: CapAddr, slot: CapAddr) -> Result<(), RtError> {
+    fn map<V: VNode, T: Mappable>(
+        parent: CapAddr,
+        table: CapAddr,
+        first: u64,
+        slot: CapAddr,
+    ) -> sys::Result<()> {
+        let window = Window { first, entries: 1, offset: 0, rights: Rights::READ, fill: true };
+        Cap::<V>::new(parent).map(Cap::<T>::new(table), window, slot)
+    }
+    let parent = match level {
+        1 => abi::layout::ROOT_VNODE,
+        _ => with(|space| space.table(level - 1, address)).ok_or(RtError::NotAvailable)?,
+    };
+    // Where there is no memory service the memory of a table would not come back: it is kept for the next piece.
+    let pinned = !memory::asks();
+    with(|space| space.insert_table(level, address, table, slot, pinned)).map_err(refusal)?;
+    let mapped = match level {
+        1 => map::<VNodeL0, VNodeL1>(parent, table, address / VNodeL0::ENTRY_BYTES % 512, slot),
+        2 => map::<VNodeL1, VNodeL2>(parent, table, address / VNodeL1::ENTRY_BYTES % 512, slot),
+        _ => map::<VNodeL2, VNodeL3>(parent, table, address / VNodeL2::ENTRY_BYTES % 512, slot),
+    };
+    mapped.map_err(|error| {
+        let _ = with(|space| space.remove_table(level, address));
+        error.into()
+    })
+}
+
+/// Changes the rights of all that is mapped in an area, and of what will be.
+pub(crate) fn protect_area(base: u64, rights: Rights) -> Result<(), RtError> {
+    critical::section(|| {
+        let area = with(|space| space.area(base)).ok_or(RtError::NoAddress)?;
+        let mut at = area.base;
+        while at < area.end()
+            && let Some(piece) = with(|space| space.pieces(at..area.end()).next())
+        {
+            Cap::<Mapping>::new(piece.mapping).protect(rights)?;
+            at = piece.end();
+        }
+        with(|space| space.set_rights(base, rights)).map_err(refusal)
+    })
+}
+
+/// What an error of the books means to who asked.
+fn refusal(error: Error) -> RtError {
+    match error {
+        Error::OutOfNodes | Error::TooManyChunks => RtError::OutOfMemory,
+        Error::NoTable { .. } => RtError::NotAvailable,
+        _ => RtError::NoAddress,
+    }
+}

@@ -1,0 +1,138 @@
+//! Addresses that get memory when they are first used.
+
+use core::ops::Range;
+
+use abi::{CapAddr, PAGE_SIZE, Rights};
+use sys::Frame;
+use vspace::{Attributes, Backing, LARGE_PAGE};
+
+use super::mapped::whole_pages;
+use super::{drop_empty_tables, place, protect_area, release_area, reserve_area, reserve_area_at, unmap};
+use crate::error::RtError;
+use crate::owned::OwnedCap;
+use crate::{critical, pager};
+
+/// How much memory a fault brings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Paging {
+    /// 64 KiB at a time, in pages of 4 KiB.
+    Small,
+    /// 2 MiB at a time in one entry, where the whole of it is reserved and such a piece of memory is to be had; else as
+    /// [`Paging::Small`].
+    Large,
+}
+
+/// Reserved addresses. Dropping it gives addresses and memory back.
+#[derive(Debug)]
+pub struct Reserved {
+    range: Range<u64>,
+}
+
+/// Reserves `bytes`, rounded up to pages, that read as zeroes and get memory when they are first used.
+///
+/// # Errors
+/// `NoAddress`, `OutOfMemory`.
+pub fn reserve(bytes: u64, rights: Rights, paging: Paging) -> Result<Reserved, RtError> {
+    let bytes = whole_pages(bytes)?;
+    let align = if bytes >= LARGE_PAGE { LARGE_PAGE } else { PAGE_SIZE };
+    let base = reserve_area(bytes, align, lazy(rights, paging))?;
+    pager::expect_faults();
+    Ok(Reserved { range: base..base + bytes })
+}
+
+/// As [`reserve`], at a given address, a multiple of the page.
+///
+/// # Errors
+/// Those of [`reserve`]; `NoAddress` if any of it is in use, or not for this domain to map at.
+pub fn reserve_at(address: u64, bytes: u64, rights: Rights, paging: Paging) -> Result<Reserved, RtError> {
+    let bytes = whole_pages(bytes)?;
+    reserve_area_at(address, bytes, lazy(rights, paging))?;
+    pager::expect_faults();
+    Ok(Reserved { range: address..address + bytes })
+}
+
+fn lazy(rights: Rights, paging: Paging) -> Attributes {
+    let chunk = match paging {
+        Paging::Small => pager::CHUNK,
+        Paging::Large => LARGE_PAGE,
+    };
+    Attributes { rights, backing: Backing::Lazy { chunk }, tag: 0 }
+}
+
+impl Reserved {
+    /// Its first byte.
+    pub fn address(&self) -> u64 {
+        self.range.start
+    }
+    /// Its bytes: a multiple of the page.
+    pub fn size(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+    /// Its first byte, as a pointer.
+    pub fn pointer(&self) -> *mut u8 {
+        core::ptr::with_exposed_provenance_mut(self.range.start as usize)
+    }
+    /// Changes what may be done there, to no more than it was reserved with.
+    ///
+    /// # Errors
+    /// Those of the kernel: `WriteAndExecute`, `MissingRight`.
+    pub fn protect(&self, rights: Rights) -> Result<(), RtError> {
+        protect_area(self.range.start, rights)
+    }
+    /// Gives the memory of the bytes `range` (counted from the first) back, as far as it came in parts that lie wholly in
+    /// it; they read as zeroes when they are used again. Bytes of it are lost: nobody may rely on them.
+    pub fn discard(&self, range: Range<u64>) {
+        let (start, end) =
+            (self.range.start.saturating_add(range.start), self.range.start.saturating_add(range.end));
+        let inside = super::with(|books| {
+            let from = books
+                .piece(start)
+                .map_or(start, |piece| if piece.base < start { piece.end() } else { start });
+            let to = end.min(self.range.end);
+            let to = if to == 0 {
+                0
+            } else {
+                books.piece(to - 1).map_or(to, |piece| if piece.end() > to { piece.base } else { to })
+            };
+            from..to
+        });
+        if inside.start < inside.end {
+            critical::section(|| {
+                unmap(inside);
+                drop_empty_tables();
+            });
+        }
+    }
+    /// Gives up charge: it stays for the life of the domain.
+    pub fn into_range(self) -> Range<u64> {
+        let range = self.range.clone();
+        core::mem::forget(self);
+        range
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        release_area(self.range.start);
+    }
+}
+
+/// Maps a whole frame where room is; it goes with the mapping.
+pub(crate) fn map_owned(frame: OwnedCap<Frame>, bytes: u64, rights: Rights) -> Result<Reserved, RtError> {
+    let align = if bytes >= LARGE_PAGE { LARGE_PAGE } else { PAGE_SIZE };
+    let attributes = Attributes { rights, backing: Backing::Given, tag: 0 };
+    let base = reserve_area(bytes, align, attributes)?;
+    let reserved = Reserved { range: base..base + bytes };
+    let shown = frame.cap();
+    let mut owner = Some(frame);
+    let mut at = base;
+    while at < base + bytes {
+        let end = (base + bytes).min((at / LARGE_PAGE + 1) * LARGE_PAGE);
+        // The frame goes with the first piece, and the mappings of the others with it.
+        let with = owner.as_ref().map_or(CapAddr::NULL, OwnedCap::address);
+        place(shown, at - base, at, end - at, rights, with)?;
+        owner.take().map(OwnedCap::into_cap);
+        at = end;
+    }
+    Ok(reserved)
+}
