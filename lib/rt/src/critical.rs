@@ -7,18 +7,18 @@
 //!
 //! A section must not give way itself, and should be short: it is what keeps a more urgent thread waiting.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use crate::local::raw_local;
 
 raw_local! {
-    /// How many sections the running thread is in.
-    static DEPTH: AtomicU32 = AtomicU32::new(0);
+    /// How many sections the running thread is in, and [`WANTED`].
+    static STATE: AtomicU32 = AtomicU32::new(0);
 }
-raw_local! {
-    /// An upcall came in a section, and somebody else should run.
-    static WANTED: AtomicBool = AtomicBool::new(false);
-}
+
+/// Something came in a section that is to be done at its end: an upcall because of which somebody else should run, or
+/// what was put off.
+const WANTED: u32 = 1 << 31;
 
 /// Runs `f` with no other thread coming between.
 #[inline(always)]
@@ -32,8 +32,8 @@ pub fn section<R>(f: impl FnOnce() -> R) -> R {
 /// Begins a section.
 #[inline(always)]
 pub(crate) fn enter() {
-    // A load and a store are enough: whoever comes between leaves the number as it was.
-    DEPTH.with(|depth| depth.store(depth.load(Ordering::Relaxed) + 1, Ordering::Relaxed));
+    // One step to upcalls, which may note what they want at any time.
+    STATE.with(|state| state.fetch_add(1, Ordering::Relaxed));
     compiler_fence(Ordering::SeqCst);
 }
 
@@ -41,12 +41,7 @@ pub(crate) fn enter() {
 #[inline(always)]
 pub(crate) fn leave() {
     compiler_fence(Ordering::SeqCst);
-    let left = DEPTH.with(|depth| {
-        let left = depth.load(Ordering::Relaxed) - 1;
-        depth.store(left, Ordering::Relaxed);
-        left
-    });
-    if WANTED.with(|wanted| wanted.load(Ordering::Relaxed)) && left == 0 {
+    if STATE.with(|state| state.fetch_sub(1, Ordering::Relaxed)) == WANTED + 1 {
         give_way();
     }
 }
@@ -62,27 +57,27 @@ fn give_way() {
 
 /// How many sections the running thread is in.
 pub(crate) fn depth() -> u32 {
-    DEPTH.with(|depth| depth.load(Ordering::Relaxed))
+    STATE.with(|state| state.load(Ordering::Relaxed) & !WANTED)
 }
 
-/// Whoever gives way now does what was wanted.
-pub(crate) fn forget_want() {
-    WANTED.with(|wanted| wanted.store(false, Ordering::Relaxed));
-}
-
-/// Whether an upcall interrupted a section.
+/// Whether the running thread is in a section.
 pub(crate) fn inside() -> bool {
     depth() != 0
 }
 
-/// The section that was interrupted gives way at its end.
+/// The section that was interrupted does what is wanted at its end.
 pub(crate) fn want() {
-    WANTED.with(|wanted| wanted.store(true, Ordering::Relaxed));
+    STATE.with(|state| state.fetch_or(WANTED, Ordering::Relaxed));
+}
+
+/// Whoever gives way now does what was wanted.
+pub(crate) fn forget_want() {
+    STATE.with(|state| state.fetch_and(!WANTED, Ordering::Relaxed));
 }
 
 /// The thread that runs next is in so many sections. For switches, in upcalls.
 pub(crate) fn set_depth(sections: u32) {
-    DEPTH.with(|depth| depth.store(sections, Ordering::Relaxed));
+    STATE.with(|state| state.store(state.load(Ordering::Relaxed) & WANTED | sections, Ordering::Relaxed));
 }
 
 /// How far below the stack pointer a section that a fault must not come into may go.

@@ -75,6 +75,10 @@ local! {
     static RESERVE_ONLY: Cell<bool> = Cell::new(false);
 }
 local! {
+    /// No block is reserved by itself: it has to be backed.
+    static BACKED: Cell<bool> = Cell::new(false);
+}
+local! {
     /// Some arena may be empty.
     static EMPTY: Cell<bool> = Cell::new(false);
 }
@@ -85,6 +89,14 @@ pub(crate) fn reserve_only<R>(f: impl FnOnce() -> R) -> R {
     let former = RESERVE_ONLY.with(|flag| flag.replace(true));
     let result = f();
     RESERVE_ONLY.with(|flag| flag.set(former));
+    result
+}
+
+/// Runs `f`; blocks that are allocated in it are backed from the start, however large.
+pub(crate) fn backed<R>(f: impl FnOnce() -> R) -> R {
+    let former = BACKED.with(|flag| flag.replace(true));
+    let result = f();
+    BACKED.with(|flag| flag.set(former));
     result
 }
 
@@ -226,6 +238,7 @@ pub(crate) fn allocate(layout: Layout) -> Option<NonNull<u8>> {
         return take(layout);
     }
     if layout.size() >= LARGE
+        && !BACKED.with(Cell::get)
         && let Some(block) = reserve_large(layout)
     {
         return Some(block);

@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use abi::frame::{Area, Context};
 use threads::schedule::{Fate, Full, Kind, Priority, ThreadId, Threads};
@@ -52,6 +52,10 @@ local! {
 raw_local! {
     /// The running thread, as a number.
     static CURRENT: AtomicU32 = AtomicU32::new(ThreadId::MAIN.bits());
+}
+raw_local! {
+    /// The main thread's token, while it is the only one: then nobody has to be woken.
+    static MAIN_TOKEN: AtomicBool = AtomicBool::new(false);
 }
 raw_local! {
     /// Threads that are neither the main one nor ended; with none the domain asks for no slices.
@@ -104,25 +108,39 @@ pub(crate) fn others_ready() -> bool {
 /// Whether the running thread was unparked since this was last asked.
 #[inline(always)]
 pub(crate) fn take_token() -> bool {
-    with(|table| table.threads.take_token())
+    let alone = current() == ThreadId::MAIN && take_main_token();
+    alone || has_others() && with(|table| table.threads.take_token())
+}
+
+#[inline(always)]
+fn take_main_token() -> bool {
+    // Set by the same thread, or by none.
+    MAIN_TOKEN.with(|token| {
+        let was = token.load(Ordering::Relaxed);
+        if was {
+            token.store(false, Ordering::Relaxed);
+        }
+        was
+    })
 }
 
 /// Whether the running thread was unparked since that was last asked.
 pub(crate) fn has_token() -> bool {
-    with(|table| {
-        let token = table.threads.take_token();
-        if token {
-            let current = table.threads.current();
-            table.threads.unpark(current);
-        }
-        token
-    })
+    let token = take_token();
+    if token {
+        unpark(current());
+    }
+    token
 }
 
 /// Makes a thread return from its present or next park.
 #[inline(always)]
 pub(crate) fn unpark(id: ThreadId) {
-    with(|table| table.threads.unpark(id));
+    if has_others() {
+        with(|table| table.threads.unpark(id));
+    } else if id == ThreadId::MAIN {
+        MAIN_TOKEN.with(|token| token.store(true, Ordering::Relaxed));
+    }
 }
 
 /// No other thread runs from now on, or others run again.

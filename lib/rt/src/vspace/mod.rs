@@ -28,7 +28,7 @@ use vspace::{Attributes, Error, LARGE_PAGE, Node, Piece, Space, Statistics};
 
 use crate::critical;
 use crate::error::RtError;
-use crate::heap::reserve_only;
+use crate::heap::{self, reserve_only};
 use crate::local::local;
 use crate::memory;
 use crate::owned::OwnedCap;
@@ -95,7 +95,7 @@ pub(crate) fn provide_nodes(operations: usize) -> Result<(), RtError> {
         }
         ADDING.with(|state| state.set(((count * 2).min(MOST_NODES), true)));
         let mut nodes = vec::Vec::new();
-        let room = nodes.try_reserve_exact(count);
+        let room = heap::backed(|| nodes.try_reserve_exact(count));
         if room.is_ok() {
             nodes.resize(count, Node::EMPTY);
             // They are lent for as long as the domain lives.
