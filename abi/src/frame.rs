@@ -6,13 +6,15 @@
 //! ```text
 //!   0x000  DispatcherFrame   flag, ready events, save areas, start information
 //!   0x600  free for the runtime
+//!   0x800  FpContext         FP and SIMD registers, while another dispatcher uses the unit
+//!   0xa10  free for the runtime
 //!   0x1000 rings of endpoints, wherever EndpointConfigure puts them (RingHead, then packets)
 //! ```
 
 /// Most endpoints and notifications of a dispatcher that can be ready at once (bits of the map).
 pub const MAX_EVENTS: usize = 2048;
 
-/// A saved user context: everything but FP/SIMD.
+/// A saved user context: everything but FP and SIMD, which are in [`FpContext`].
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Context {
@@ -28,6 +30,22 @@ pub struct Context {
     pub tpidr: u64,
     /// Keeps the size a multiple of 16 bytes.
     pub reserved: u64,
+}
+
+/// The registers of FP and SIMD, at [`FP_OFFSET`] of the dispatcher frame.
+///
+/// They are a dispatcher's, not a save area's: system calls and upcalls leave them alone, and the kernel moves them
+/// only when another dispatcher uses the unit. It writes here what it takes out of the unit and reads it back later;
+/// what lies here while the dispatcher runs means nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[repr(C, align(16))]
+pub struct FpContext {
+    /// `q0` to `q31`, the lower half of each first.
+    pub q: [[u64; 2]; 32],
+    /// `FPCR`.
+    pub fpcr: u64,
+    /// `FPSR`.
+    pub fpsr: u64,
 }
 
 /// Which save area.
@@ -58,6 +76,9 @@ pub struct DispatcherFrame {
     pub ready: [u64; MAX_EVENTS / 64],
     /// The save areas, by [`Area`].
     pub areas: [Context; 3],
+    /// The kernel sets it to 1 when the dispatcher uses FP for the first time; its registers begin as zero then. Who
+    /// switches between preempted threads of the dispatcher has to switch the FP registers too from then on.
+    pub fp_used: u64,
 }
 
 /// Offset of [`DispatcherFrame::ready`] in bytes.
@@ -66,6 +87,12 @@ pub const READY_OFFSET: u64 = 64;
 pub const AREAS_OFFSET: u64 = READY_OFFSET + (MAX_EVENTS / 8) as u64;
 /// Bytes of a [`Context`].
 pub const CONTEXT_SIZE: u64 = 288;
+/// Offset of [`DispatcherFrame::fp_used`] in bytes.
+pub const FP_USED_OFFSET: u64 = AREAS_OFFSET + 3 * CONTEXT_SIZE;
+/// Offset of the [`FpContext`] in the dispatcher frame.
+pub const FP_OFFSET: u64 = 0x800;
+/// Bytes of an [`FpContext`].
+pub const FP_SIZE: u64 = 528;
 
 /// Head of an endpoint's ring in the dispatcher frame; the packets follow.
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +163,9 @@ const _: () = {
     assert!(core::mem::size_of::<Context>() as u64 == CONTEXT_SIZE);
     assert!(core::mem::offset_of!(DispatcherFrame, ready) as u64 == READY_OFFSET);
     assert!(core::mem::offset_of!(DispatcherFrame, areas) as u64 == AREAS_OFFSET);
+    assert!(core::mem::offset_of!(DispatcherFrame, fp_used) as u64 == FP_USED_OFFSET);
     assert!(core::mem::size_of::<DispatcherFrame>() <= 0x600);
+    assert!(core::mem::size_of::<FpContext>() as u64 == FP_SIZE && FP_OFFSET.is_multiple_of(16));
+    assert!(FP_OFFSET + FP_SIZE <= crate::PAGE_SIZE);
     assert!(core::mem::size_of::<RingHead>() == 64);
 };

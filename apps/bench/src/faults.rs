@@ -11,7 +11,7 @@ use crate::{Outcome, failed, report};
 /// Bytes of the second dispatcher.
 const DISPATCHER_BYTES: u64 = 4096;
 /// Where its program leaves what it has measured, behind the head of its dispatcher frame.
-const RESULT: u64 = 0x800;
+const RESULT: u64 = 0xc00;
 
 #[cfg(target_os = "none")]
 core::arch::global_asm!(

@@ -40,7 +40,8 @@ pub(super) fn configure(core: &mut Core, a: Args) -> Result<Reply, Error> {
     if !packets.is_power_of_two() || packets > 256 {
         return Err(Error::new(ErrorKind::BadRing, 2));
     }
-    let first = size_of::<abi::frame::DispatcherFrame>() as u64;
+    // The kernel writes the head and FP registers too.
+    let first = abi::frame::FP_OFFSET + abi::frame::FP_SIZE;
     let bytes = (packets + 1) * PACKET_SIZE;
     if offset % PACKET_SIZE != 0 || offset < first || bytes > frame.size() || offset > frame.size() - bytes {
         return Err(Error::new(ErrorKind::BadRing, 1));

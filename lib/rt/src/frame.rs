@@ -3,6 +3,7 @@
 //! ```text
 //!   0x000  abi::frame::DispatcherFrame     the kernel sets ready bits here
 //!   0x600  Collected                       ready bits that an upcall took over; the parked stack pointer
+//!   0x800  abi::frame::FpContext           the kernel's, for FP registers
 //!   0x1000 ring of the names channel       NAMES_RING_PACKETS packets
 //!   ...    rings, from StartInfo::first_ring on
 //! ```
@@ -14,7 +15,9 @@ use core::mem::offset_of;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use abi::frame::{AREAS_OFFSET, Area, Context, DispatcherFrame, MAX_EVENTS, READY_OFFSET, RingHead};
+use abi::frame::{
+    AREAS_OFFSET, Area, Context, DispatcherFrame, FP_OFFSET, FP_SIZE, MAX_EVENTS, READY_OFFSET, RingHead,
+};
 use abi::packet::{PACKET_SIZE, Packet};
 use ipc::wire::copy_words;
 
@@ -34,7 +37,8 @@ struct Collected {
     words: [AtomicU64; WORDS],
 }
 
-const _: () = assert!(COLLECTED_OFFSET + size_of::<Collected>() as u64 <= RINGS_OFFSET);
+const _: () = assert!(COLLECTED_OFFSET + size_of::<Collected>() as u64 <= FP_OFFSET);
+const _: () = assert!(FP_OFFSET + FP_SIZE <= RINGS_OFFSET);
 const _: () = assert!(size_of::<DispatcherFrame>() as u64 <= COLLECTED_OFFSET);
 
 /// The frame of this domain.
