@@ -1,5 +1,5 @@
 //! Two domains on one core do whatever the bytes say: system calls with likely and unlikely arguments, faults,
-//! interrupts, and writes to all memory that their page tables show them. The kernel must neither panic nor touch
+//! FP instructions, interrupts, and writes to all memory that their page tables show them. The kernel must neither panic nor touch
 //! memory beside the arena, and `checks` must hold.
 //!
 //! Each input boots anew, so most of the time goes into fresh pages unless the allocator keeps them:
@@ -23,7 +23,7 @@ use kernel::cpu::Core;
 use kernel::dispatcher::DispatcherRef;
 use kernel::schedule::{self, Next};
 use kernel::syscall::{self, Args, Reply};
-use kernel::{events, lmp, trap};
+use kernel::{events, fp, lmp, trap};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
@@ -39,6 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut input = Unstructured::new(bytes);
     while !input.is_empty() && step(&mut core, &mut input).unwrap_or(false) {
         checks::translations(&mut core);
+        checks::fp(&core);
     }
     checks::everything(&mut core);
     end(&mut core);
@@ -112,6 +113,12 @@ fn step(core: &mut Core, input: &mut Unstructured) -> Result<bool> {
                 user_writes(core, FRAME_BASE + 8 * offset, 0);
             }
             return Ok(true);
+        }
+        5 => {
+            let open = core.machine.hardware.fp_open;
+            if open || fp::claim(&mut core.machine) {
+                return Ok(true);
+            }
         }
         _ => return system_call(core, input),
     }

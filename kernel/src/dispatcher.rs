@@ -77,8 +77,11 @@ pub struct Dispatcher {
     pub next: Option<DispatcherRef>,
     /// The one before in the run queue.
     pub previous: Option<DispatcherRef>,
-    /// An event was posted while the dispatcher ran or was ready: it may not know of it.
-    pub posted: bool,
+    /// The next `SendWait` has to take the ordinary way: an event was posted while the dispatcher ran or was ready, of
+    /// which it may not know, or the FP unit was opened for it.
+    pub indirect: bool,
+    /// It has used FP: the unit or its frame has its registers.
+    pub fp_begun: bool,
     /// How it goes on.
     pub entry: Entry,
     /// Ticks of a slice that its runtime asked for; 0: none.

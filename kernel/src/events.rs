@@ -5,7 +5,7 @@ use abi::{CapType, ErrorKind};
 
 use crate::dispatcher::{DispatcherRef, Entry, Event, EventKind, slot};
 use crate::machine::Machine;
-use crate::schedule;
+use crate::{fp, schedule};
 
 /// Marks event `index` of `d` as ready and wakes `d` if it waits. For one that has ended or lost its frame: nothing.
 pub fn post(m: &mut Machine, d: DispatcherRef, index: u32) {
@@ -15,7 +15,7 @@ pub fn post(m: &mut Machine, d: DispatcherRef, index: u32) {
     if state.state() == State::Waiting {
         schedule::wake(m, d, Entry::Run(false));
     } else {
-        state.posted = true;
+        state.indirect = true;
     }
 }
 
@@ -93,6 +93,7 @@ pub fn end(m: &mut Machine, d: DispatcherRef, cause: Cause, value: u64, pc: u64,
 /// As [`end`], but for its events: for one whose object is being taken apart, which releases them one by one (K2).
 pub fn stop(m: &mut Machine, d: DispatcherRef, cause: Cause, value: u64, pc: u64, esr: u64) {
     schedule::forget(m, d);
+    fp::forget(m, d);
     m.dispatcher_mut(d).set_ended(cause, value, pc, esr);
     let watcher = &m.dispatcher(d).slots[slot::WATCHER];
     if watcher.cap_type() == CapType::Notify

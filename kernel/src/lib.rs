@@ -5,7 +5,7 @@
 //!      │
 //!   syscall/     decode ─► commit, one function a call        trap      interrupts and faults
 //!      │                                                        │
-//!   lmp  events  schedule  page_table  interrupts  asid   ◄─────┘
+//!   lmp  events  schedule  page_table  interrupts  asid  fp ◄───┘
 //!      │
 //!   machine      what capability operations act on      dispatcher, shared_frame: object layouts
 //!      │
@@ -28,6 +28,7 @@ pub mod cpu;
 pub mod dispatcher;
 pub mod events;
 pub mod first_domain;
+pub mod fp;
 pub mod interrupts;
 pub mod lmp;
 pub mod log;

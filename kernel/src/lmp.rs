@@ -50,8 +50,8 @@ pub fn send_wait_direct(
     let target = m.slot(Db::slot_at(m, cspace, CapAddr(endpoint)).ok()?);
     let (receiver, index) = sendable(target).ok()?;
     let state = m.dispatcher(receiver);
-    // An event that came since the sender last waited would be overlooked.
-    if state.state() != State::Waiting || state.timed || m.dispatcher(sender).posted {
+    // An event that came since the sender last waited would be overlooked, an open FP unit would stay open.
+    if state.state() != State::Waiting || state.timed || m.dispatcher(sender).indirect {
         return None;
     }
     let event = m.event(receiver, index);
@@ -147,7 +147,7 @@ fn wait_or_upcall(core: &mut Core, deadline: u64) -> Reply {
     let m = &mut core.machine;
     let Some(d) = m.current else { return Reply::Switch };
     if m.frame(d).is_some_and(|frame| frame.any_ready()) {
-        // `posted` stays: the domain may handle some of its events only.
+        // `indirect` stays: the domain may handle some of its events only.
         m.dispatcher_mut(d).entry = Entry::Run(false);
     } else {
         schedule::wait(m, deadline);

@@ -8,6 +8,7 @@ use crate::arch::Hardware;
 use crate::asid::AsidPool;
 use crate::dispatcher::{Dispatcher, DispatcherRef, Entry, Event, slot};
 use crate::events;
+use crate::fp::FpUnit;
 use crate::interrupts::InterruptTable;
 use crate::page_table::{self, Tlb};
 use crate::schedule::{self, RunQueue, Timers};
@@ -33,6 +34,8 @@ pub struct Machine {
     pub asids: AsidPool,
     /// Who waits for which interrupt.
     pub interrupts: InterruptTable,
+    /// Who uses the FP unit.
+    pub fp: FpUnit,
     /// When the current slice ends; `u64::MAX`: not limited.
     pub slice_end: u64,
     /// What the timer is set to; `u64::MAX`: off.

@@ -9,8 +9,8 @@ use tree::{Links, Nodes, NodesMut, Tree};
 
 use crate::cpu::Core;
 use crate::dispatcher::{DispatcherRef, Entry};
-use crate::events;
 use crate::machine::Machine;
+use crate::{events, fp};
 
 /// Milliseconds of a time slice.
 pub const SLICE_MS: u64 = 5;
@@ -131,7 +131,7 @@ pub fn wait(m: &mut Machine, deadline: u64) {
     let Some(d) = m.current.take() else { return };
     let state = m.dispatcher_mut(d);
     state.set_state(State::Waiting);
-    state.posted = false;
+    state.indirect = false;
     state.entry = Entry::Run(false);
     if deadline != u64::MAX {
         state.deadline = deadline;
@@ -218,6 +218,9 @@ pub fn next(core: &mut Core) -> Next {
                     dequeue(m, d);
                     m.current = Some(d);
                     m.switches += 1;
+                    if m.fp.is_open() {
+                        fp::close(m);
+                    }
                     start_slice(m, d);
                     d
                 }

@@ -5,7 +5,9 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use abi::frame::{AREAS_OFFSET, Area, CONTEXT_SIZE, Context, READY_OFFSET};
+use abi::frame::{
+    AREAS_OFFSET, Area, CONTEXT_SIZE, Context, FP_OFFSET, FP_SIZE, FP_USED_OFFSET, FpContext, READY_OFFSET,
+};
 use abi::packet::{PACKET_SIZE, Packet};
 
 use crate::arch;
@@ -94,6 +96,21 @@ impl SharedFrame {
         debug_assert!(offset + CONTEXT_SIZE <= self.size);
         // SAFETY: inside the frame, which is at least a page.
         unsafe { self.base.add(offset as usize).cast() }
+    }
+
+    /// Where FP registers lie while another dispatcher has the unit. Only for the instructions that move them.
+    pub fn fp(self) -> *mut FpContext {
+        debug_assert!(FP_OFFSET + FP_SIZE <= self.size);
+        // SAFETY: inside the frame, which is at least a page.
+        unsafe { self.base.add(FP_OFFSET as usize).cast() }
+    }
+
+    /// Its first use of FP: registers of zero, and a word for the runtime.
+    pub fn begin_fp(self) {
+        for word in 0..FP_SIZE / 8 {
+            self.word(FP_OFFSET + 8 * word).store(0, Relaxed);
+        }
+        self.word(FP_USED_OFFSET).store(1, Relaxed);
     }
 
     /// The receiver's count of packets taken out of the ring at `ring`.

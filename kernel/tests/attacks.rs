@@ -12,32 +12,7 @@ use kernel::dispatcher::{DispatcherRef, EventKind};
 use kernel::schedule::{self, Next};
 use kernel::syscall::{self, Reply};
 
-use common::{call, core, free, interrupts};
-
-fn retype(
-    core: &mut Core,
-    from: u64,
-    ty: CapType,
-    offset: u64,
-    size: u64,
-    count: u64,
-    slot: u64,
-) -> Result<Reply, ErrorKind> {
-    call(core, Syscall::CapRetype, &[from, ty as u64, offset, size, count, 0, slot])
-}
-/// A second dispatcher at offset `at` of the early RAM, in slot `s`, with a frame behind it, in slot `s + 1`.
-fn second(core: &mut Core, at: u64, size: u64, s: u64) -> DispatcherRef {
-    retype(core, EARLY_RAM.0, CapType::Dispatcher, at, size, 1, free(s)).unwrap();
-    retype(core, EARLY_RAM.0, CapType::Frame, at + size, 8192, 1, free(s + 1)).unwrap();
-    call(
-        core,
-        Syscall::DispatcherConfigure,
-        &[free(s), ROOT_CNODE.0, ROOT_VNODE.0, free(s + 1), FRAME_BASE + (1 << 20), USER_LOWEST, 0],
-    )
-    .unwrap();
-    let slot = syscall::lookup(core, free(s)).unwrap();
-    DispatcherRef::at(core.machine.slot(slot).base()).unwrap()
-}
+use common::{call, core, free, interrupts, pair, retype, second};
 
 #[test]
 fn woken_during_a_call_that_returns_gets_a_timer() {
@@ -270,26 +245,6 @@ fn deadlines_of_many_expire_in_bounded_time() {
     assert!(woken < 64, "{woken} woken in one interrupt");
 }
 
-/// me and a second, each with an endpoint with a ring; second waits. Slots 110 mine, 111 the other's.
-fn pair(core: &mut Core) -> (DispatcherRef, DispatcherRef) {
-    let d = second(core, 0, 8192, 100);
-    let me = core.machine.current.unwrap();
-    for (from, slot) in [(SELF_DISPATCHER.0, 110), (free(100), 111)] {
-        retype(core, from, CapType::EndPoint, 1, 0, 1, free(slot)).unwrap();
-        call(core, Syscall::EndpointConfigure, &[free(slot), 0x1000, 4, 0]).unwrap();
-    }
-    retype(core, SELF_DISPATCHER.0, CapType::Notify, 5, 0, 1, free(112)).unwrap();
-    retype(core, SELF_DISPATCHER.0, CapType::Notify, 70, 0, 1, free(113)).unwrap();
-    call(core, Syscall::DispatcherStart, &[free(100)]).unwrap();
-    call(core, Syscall::Yield, &[]).unwrap();
-    schedule::next(core);
-    assert_eq!(core.machine.current, Some(d));
-    call(core, Syscall::Wait, &[u64::MAX]).unwrap();
-    schedule::next(core);
-    assert_eq!(core.machine.current, Some(me));
-    (me, d)
-}
-
 #[test]
 fn the_direct_way_does_not_overlook_ready_events() {
     let mut core = core();
@@ -350,7 +305,7 @@ fn random_lifecycle_leaves_no_dangling_reference() {
         }
         for _ in 0..400 {
             let s = |r: &mut dyn FnMut(u64) -> u64| free(100 + r(24));
-            let r = match rnd(24) {
+            let r = match rnd(25) {
                 0 => {
                     let (a, b) = (free(90 + rnd(4)), s(&mut rnd));
                     let o = rnd(4) * 4096;
@@ -451,6 +406,13 @@ fn random_lifecycle_leaves_no_dangling_reference() {
                     let a = s(&mut rnd);
                     call(&mut core, Syscall::EndpointDrained, &[a])
                 }
+                23 => {
+                    if core.machine.hardware.fp_open || kernel::fp::claim(&mut core.machine) {
+                        Ok(Reply::Value(0))
+                    } else {
+                        Ok(Reply::Switch)
+                    }
+                }
                 _ => {
                     core.machine.hardware.ticks += rnd(40);
                     kernel::trap::interrupt(&mut core);
@@ -484,6 +446,13 @@ fn random_lifecycle_leaves_no_dangling_reference() {
             }
             let bases: HashSet<u64> = live.iter().map(|l| l.0).collect();
             assert!(core.machine.current.is_none_or(|d| bases.contains(&d.base())), "current dangles");
+            let owner = core.machine.fp.owner();
+            assert!(owner.is_none_or(|d| bases.contains(&d.base())), "owner of the FP unit dangles");
+            assert_eq!(core.machine.hardware.fp_open, core.machine.fp.is_open());
+            assert!(
+                !core.machine.hardware.fp_open || owner == core.machine.current,
+                "the FP unit is open for another than its owner"
+            );
             for i in 0..1020 {
                 if let Some((d, _)) = core.machine.interrupts.listener(i) {
                     assert!(bases.contains(&d.base()), "irq dangles, round {round}");

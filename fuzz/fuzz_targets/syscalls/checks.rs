@@ -2,6 +2,7 @@
 //! database as the kernel's other parts do.
 
 use abi::CapType;
+use abi::frame::State;
 use caps::{Machine as _, Slot, SlotRef};
 use kernel::arch::{ARENA_BASE, Hardware};
 use kernel::cpu::Core;
@@ -33,6 +34,19 @@ pub fn translations(core: &mut Core) {
     assert_eq!(hardware.mmu.complaints, [], "walks that met unpublished descriptors");
 }
 
+/// The FP unit is open for the one whose registers are in it, or for nobody; its owner exists and has not ended.
+pub fn fp(core: &Core) {
+    let m = &core.machine;
+    assert_eq!(m.hardware.fp_open, m.fp.is_open());
+    if let Some(owner) = m.fp.owner() {
+        assert!(m.dispatcher(owner).state() != State::Ended, "an owner of the FP unit that has ended");
+    }
+    assert!(
+        !m.hardware.fp_open || m.current.is_none() || m.current == m.fp.owner(),
+        "the FP unit is open for another than its owner"
+    );
+}
+
 /// What the tables in memory say.
 fn walk(hardware: &Hardware, root: u64, address: u64) -> Option<u64> {
     let mut table = root;
@@ -53,7 +67,14 @@ fn walk(hardware: &Hardware, root: u64, address: u64) -> Option<u64> {
 /// All of it.
 pub fn everything(core: &mut Core) {
     translations(core);
+    fp(core);
     let nodes = nodes(core);
+    let is_owner = |slot: &Slot| Some(slot.base()) == core.machine.fp.owner().map(DispatcherRef::base);
+    assert!(
+        core.machine.fp.owner().is_none()
+            || nodes.iter().any(|s| s.cap_type() == CapType::Dispatcher && is_owner(s)),
+        "the FP unit's owner has no capability any more"
+    );
     assert!(nodes.len() as u64 <= core.db.count(), "more nodes than capabilities");
     laminar(&nodes);
     for slot in &nodes {

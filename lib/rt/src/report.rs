@@ -214,8 +214,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.class() {
             0x00 | 0x0e => f.write_str("illegal instruction"),
-            0x07 => f.write_str("floating point is not enabled"),
             0x18 => f.write_str("forbidden system register"),
+            0x19 => f.write_str("SVE is not enabled"),
             0x20 => write!(f, "jump to {}", self.reason()),
             0x22 => f.write_str("jump to an unaligned address"),
             0x24 if self.0 & 1 << 6 != 0 => write!(f, "write to {}", self.reason()),

@@ -4,7 +4,7 @@
 //!   el0_sync ─ svc ─┬─ SendWait: straight to `send_wait_direct`; the packet stays in x20 to x27
 //!              │    └─ others: through `HANDLERS`; nothing of the user is saved,
 //!              │                since compiled code keeps x19 to x30 anyway
-//!              └─ fault: all registers into Core::context, `fault`
+//!              └─ fault: all registers into Core::context, `fault`, or `use_fp` if the FP unit was closed
 //!   el0_irq ──────── all registers into Core::context, `interrupt`
 //! ```
 //!
@@ -23,7 +23,7 @@ use crate::cpu::Core;
 use crate::dispatcher::Dispatcher;
 use crate::schedule::{self, Next};
 use crate::syscall::{self, Reply};
-use crate::{lmp, trap};
+use crate::{fp, lmp, trap};
 
 /// What a handler tells the entry code: `x0` and `x1` of the caller, or, where bit 63 of `status` is set, one of the
 /// `GO_*` words.
@@ -180,12 +180,16 @@ el0_sync:
     mov     x30, xzr
     b       {leave}
 
-    // A fault of user space.
+    // A fault of user space. Flags are those of the class beside a system call's.
 8:  ldp     x16, x17, [sp, #-16]
     save_user_context
     mrs     x1, esr_el1
     mrs     x2, far_el1
-    b       {fault}
+    b.hs    {fault}
+    lsr     x3, x1, #26
+    cmp     x3, #{fp_closed}
+    b.ne    {fault}
+    b       {use_fp}
 
     .global el0_irq
     .balign 64
@@ -199,6 +203,8 @@ el0_irq:
     send_wait_direct = sym send_wait_direct,
     leave = sym leave,
     fault = sym fault,
+    fp_closed = const FP_CLOSED,
+    use_fp = sym use_fp,
     interrupt = sym interrupt,
     packet = const offset_of!(Core, packet),
     results = const offset_of!(Core, results),
@@ -209,6 +215,9 @@ el0_irq:
     stride = const abi::frame::UPCALL_STRIDE,
     no_capability = const !HEADER_CAPABILITY,
 );
+
+/// ESR_EL1.EC: use of FP or SIMD that CPACR_EL1 traps.
+const FP_CLOSED: u64 = 0x07;
 
 /// Numbers of system calls, and one more for those that do not exist.
 const COUNT: usize = 37;
@@ -290,6 +299,11 @@ extern "C" fn fault(core: &mut Core, esr: u64, far: u64) -> ! {
     leave(core)
 }
 
+/// An FP instruction of user space while the unit was closed; its registers are saved.
+extern "C" fn use_fp(core: &mut Core) -> ! {
+    if fp::claim(&mut core.machine) { restore(core) } else { leave(core) }
+}
+
 /// An interrupt of user space; its registers are saved.
 extern "C" fn interrupt(core: &mut Core) -> ! {
     trap::interrupt(core);
@@ -325,6 +339,7 @@ pub extern "C" fn leave(core: &mut Core) -> ! {
 const USER_PSTATE: u64 = 0xf000_0000;
 
 /// Restores `core.context`.
+#[inline(always)]
 fn restore(core: &mut Core) -> ! {
     core.context.pstate &= USER_PSTATE;
     // SAFETY: enters user mode (PSTATE.M is 0) with registers that are the user's own; the kernel's stack is at its

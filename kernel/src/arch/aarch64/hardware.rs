@@ -2,11 +2,56 @@
 
 use core::arch::asm;
 
-use abi::frame::Context;
+use abi::frame::{Context, FP_SIZE, FpContext};
 
 use crate::board::{Board, CpuInterface};
 use crate::boot_map::DIRECT_BASE;
 use crate::page_table::Tlb;
+
+/// Moves all vector registers from or to `at`, by pairs. The kernel is compiled without them, so that the compiler
+/// keeps nothing there and the assembler has to be told.
+macro_rules! vector_registers {
+    ($op:literal) => {
+        concat!(
+            ".arch_extension fp\n",
+            $op,
+            " q0, q1, [{at}, #0]\n",
+            $op,
+            " q2, q3, [{at}, #32]\n",
+            $op,
+            " q4, q5, [{at}, #64]\n",
+            $op,
+            " q6, q7, [{at}, #96]\n",
+            $op,
+            " q8, q9, [{at}, #128]\n",
+            $op,
+            " q10, q11, [{at}, #160]\n",
+            $op,
+            " q12, q13, [{at}, #192]\n",
+            $op,
+            " q14, q15, [{at}, #224]\n",
+            $op,
+            " q16, q17, [{at}, #256]\n",
+            $op,
+            " q18, q19, [{at}, #288]\n",
+            $op,
+            " q20, q21, [{at}, #320]\n",
+            $op,
+            " q22, q23, [{at}, #352]\n",
+            $op,
+            " q24, q25, [{at}, #384]\n",
+            $op,
+            " q26, q27, [{at}, #416]\n",
+            $op,
+            " q28, q29, [{at}, #448]\n",
+            $op,
+            " q30, q31, [{at}, #480]\n",
+        )
+    };
+}
+
+/// CPACR_EL1.FPEN: no traps of FP and SIMD. SVE and SME stay closed.
+const FP_OPEN: u64 = 3 << 20;
 
 /// Handle to the hardware of this core.
 pub struct Hardware {
@@ -140,6 +185,64 @@ impl Hardware {
     pub fn wait_for_interrupt(&mut self) {
         // SAFETY: no memory is touched.
         unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+    }
+
+    /// Opens the FP unit, to the kernel at once.
+    pub fn open_fp(&mut self) {
+        // SAFETY: the kernel uses no FP register but in `save_fp` and `load_fp`; whose registers user mode finds is the
+        // caller's business.
+        unsafe {
+            asm!("msr cpacr_el1, {}", "isb", in(reg) FP_OPEN, options(nomem, nostack, preserves_flags))
+        };
+    }
+
+    /// Closes the FP unit: the next use of it traps.
+    pub fn close_fp(&mut self) {
+        // SAFETY: as `open_fp`.
+        unsafe { asm!("msr cpacr_el1, xzr", "isb", options(nomem, nostack, preserves_flags)) };
+    }
+
+    /// Stores the registers of the open FP unit.
+    ///
+    /// # Safety
+    /// There is room for them, which the kernel may write.
+    pub unsafe fn save_fp(&mut self, to: *mut FpContext) {
+        const _: () = assert!(FP_SIZE == 512 + 16);
+        // SAFETY: the caller's promise.
+        unsafe {
+            asm!(
+                vector_registers!("stp"),
+                "mrs {control}, fpcr",
+                "mrs {status}, fpsr",
+                "str {control}, [{at}, #512]",
+                "str {status}, [{at}, #520]",
+                at = in(reg) to,
+                control = out(reg) _,
+                status = out(reg) _,
+                options(nostack, preserves_flags)
+            );
+        }
+    }
+
+    /// Loads the registers of the open FP unit.
+    ///
+    /// # Safety
+    /// The kernel may read them there.
+    pub unsafe fn load_fp(&mut self, from: *const FpContext) {
+        // SAFETY: the caller's promise. Any bits are registers of user mode, which can write all of them itself.
+        unsafe {
+            asm!(
+                vector_registers!("ldp"),
+                "ldr {control}, [{at}, #512]",
+                "ldr {status}, [{at}, #520]",
+                "msr fpcr, {control}",
+                "msr fpsr, {status}",
+                at = in(reg) from,
+                control = out(reg) _,
+                status = out(reg) _,
+                options(nostack, preserves_flags)
+            );
+        }
     }
 
     /// Ends the machine. PSCI cannot carry a status, so a last line on the console does.

@@ -58,7 +58,8 @@ pub fn no_address_space(image: u64) -> u64 {
 /// counter 0, which counts instructions retired at EL1.
 pub(super) fn settle(image: u64, count: bool) {
     // SAFETY: code and stack are in the kernel's window, so that nothing uses TTBR0 any more; the other registers
-    // only say what EL0 may do and what is trapped. FP is trapped: the kernel is compiled without it.
+    // only say what EL0 may do and what is trapped. FP is trapped: the kernel is compiled
+    // without it, and opens it to who uses it (`crate::fp`).
     unsafe {
         asm!(
             "msr ttbr0_el1, {empty}",

@@ -57,6 +57,7 @@ fn core_on(hardware: Hardware, kernel_slots: u64) -> Core {
         timers: Default::default(),
         asids: AsidPool::new(),
         interrupts: InterruptTable::new(),
+        fp: Default::default(),
         slice_end: u64::MAX,
         timer_set_to: u64::MAX,
         accounted_until: 0,

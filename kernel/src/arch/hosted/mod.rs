@@ -7,7 +7,7 @@ mod mmu;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::{BTreeSet, VecDeque};
 
-use abi::frame::Context;
+use abi::frame::{Context, FpContext};
 
 use crate::page_table::Tlb;
 pub use boot::{boot, tiny_program};
@@ -63,6 +63,16 @@ pub struct Hardware {
     pub unmasked: BTreeSet<u32>,
     /// Tables, TLB, and complaints.
     pub mmu: Mmu,
+    /// The registers of the FP unit.
+    pub fp: FpContext,
+    /// Whether user mode, and the kernel, may use them.
+    pub fp_open: bool,
+    /// How often the unit was opened.
+    pub fp_opened: u64,
+    /// How often registers went out to memory.
+    pub fp_saves: u64,
+    /// How often they came in.
+    pub fp_loads: u64,
     installed: (u64, u16),
 }
 
@@ -76,6 +86,11 @@ impl Hardware {
             pending: VecDeque::new(),
             unmasked: BTreeSet::new(),
             mmu: Mmu::default(),
+            fp: FpContext { q: [[0xdead; 2]; 32], fpcr: 0xdead, fpsr: 0xdead },
+            fp_open: false,
+            fp_opened: 0,
+            fp_saves: 0,
+            fp_loads: 0,
             installed: (0, 0),
         }
     }
@@ -155,6 +170,38 @@ impl Hardware {
     /// Holds an interrupt back.
     pub fn mask_interrupt(&mut self, number: u32) {
         self.unmasked.remove(&number);
+    }
+
+    /// Opens the FP unit.
+    pub fn open_fp(&mut self) {
+        (self.fp_open, self.fp_opened) = (true, self.fp_opened + 1);
+    }
+
+    /// Closes the FP unit.
+    pub fn close_fp(&mut self) {
+        self.fp_open = false;
+    }
+
+    /// Stores the registers of the open FP unit.
+    ///
+    /// # Safety
+    /// There is room for them, which the kernel may write.
+    pub unsafe fn save_fp(&mut self, to: *mut FpContext) {
+        assert!(self.fp_open, "a trap in the kernel");
+        self.fp_saves += 1;
+        // SAFETY: the caller's promise.
+        unsafe { to.write(self.fp) };
+    }
+
+    /// Loads the registers of the open FP unit.
+    ///
+    /// # Safety
+    /// The kernel may read them there.
+    pub unsafe fn load_fp(&mut self, from: *const FpContext) {
+        assert!(self.fp_open, "a trap in the kernel");
+        self.fp_loads += 1;
+        // SAFETY: the caller's promise; any bits make registers.
+        self.fp = unsafe { from.read() };
     }
 
     /// Ends the test: the kernel switched the machine off.
