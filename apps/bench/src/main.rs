@@ -9,6 +9,7 @@ extern crate alloc;
 mod capabilities;
 mod counters;
 mod faults;
+mod fp;
 mod mappings;
 mod messages;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         ("mappings", mappings::measure),
         ("faults", faults::measure),
         ("capabilities", capabilities::measure),
+        ("fp", fp::measure),
     ] {
         if let Err(error) = measure() {
             println!("bench: {name}: {error}");

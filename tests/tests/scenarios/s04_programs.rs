@@ -53,6 +53,26 @@ fn a_fault_ends_its_domain_with_a_report_and_nobody_else() {
 }
 
 #[test]
+fn fp_registers_of_two_programs_are_kept_apart_and_begin_as_zero() {
+    let Some(mut guest) = Guest::boot() else { return };
+    // The second time the unit still holds what the first programs left.
+    for _ in 0..2 {
+        let (output, status) = guest.run_for_status("fp 8");
+        assert_eq!(status, 0, "{output}");
+        for number in [1, 2] {
+            let rounds = output.lines().filter(|it| it.starts_with(&format!("fp: pattern {number}, round ")));
+            assert_eq!(rounds.count(), 8, "{output}");
+            assert!(output.contains(&format!("fp: pattern {number} was kept\n")), "{output}");
+        }
+        let order: Vec<_> = output.lines().filter_map(|it| it.split(',').next()).collect();
+        assert!(
+            order.windows(2).filter(|two| two[0] != two[1]).count() > 8,
+            "not at the same time: {output}"
+        );
+    }
+}
+
+#[test]
 fn a_program_that_ends_leaves_unread_input_to_the_shell() {
     let Some(mut guest) = Guest::boot() else { return };
     guest.send("bytes 3\rab\recho next\r");
