@@ -3,7 +3,7 @@
 /// L1 index of the CNode with the boot capabilities of `init`.
 pub const BOOT_CNODE: u64 = 2;
 /// Address where `init` finds the [`BootInfo`].
-pub const BOOT_INFO_BASE: u64 = crate::layout::TOP_BASE + 0xc_0000;
+pub const BOOT_INFO_BASE: u64 = crate::layout::START_END;
 /// Most regions that a [`BootInfo`] tells.
 pub const MAX_REGIONS: usize = 32;
 /// Most devices that a [`BootInfo`] tells.

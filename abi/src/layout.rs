@@ -27,10 +27,9 @@ pub const EARLY_RAM: CapAddr = CapAddr::new(TASK_CNODE, 9);
 pub const KERNEL: CapAddr = CapAddr::new(TASK_CNODE, 10);
 /// First slot of the task CNode that the builder may use for what a service needs besides.
 pub const TASK_EXTRA: u64 = 16;
-/// L1 index of the CNode with the domain's page tables and mappings, as its builder made them.
+/// L1 index of the first CNode with the domain's page tables and mappings, as its builder made them. As many further ones
+/// as it takes follow ([`StartInfo::page_cnodes`]).
 pub const PAGE_CNODE: u64 = 1;
-/// First L1 index that the domain's own slot allocator may use.
-pub const FIRST_FREE_CNODE: u64 = 2;
 
 /// Lowest user address that is ever mapped.
 pub const USER_LOWEST: u64 = 0x1_0000;
@@ -42,16 +41,31 @@ pub const IMAGE_BASE: u64 = 0x20_0000;
 pub const HEAP_BASE: u64 = 0x10_0000_0000;
 /// Start of the window for mappings that the runtime makes for itself and on request.
 pub const MAP_BASE: u64 = 0x20_0000_0000;
-/// Start of the 2 MiB window (one level 3 table) with what the builder maps besides the image.
+/// Start of the part with what the builder maps besides the image, one above the other: main stack, dispatcher frame,
+/// start information.
+///
+/// ```text
+///   TOP_BASE ... STACK_LIMIT      never mapped: guard of the stack
+///   STACK_LIMIT ... STACK_TOP     main stack, mapped from the top down: STACK_SIZE bytes at first
+///   FRAME_BASE ... START_BASE     dispatcher frame
+///   START_BASE ... START_END      start information
+/// ```
+///
+/// All that is mapped at first lies in one region of 2 MiB, hence takes one level 3 table.
 pub const TOP_BASE: u64 = 0x7f_0000_0000;
-/// Address of the dispatcher frame.
-pub const FRAME_BASE: u64 = TOP_BASE;
-/// Address of the start information.
-pub const START_BASE: u64 = TOP_BASE + 0x8_0000;
-/// One past the main thread's stack; a guard page lies below it.
-pub const STACK_TOP: u64 = TOP_BASE + 0x20_0000;
-/// Bytes of the main thread's stack that the builder maps.
+/// Lowest address that the main thread's stack may grow down to.
+pub const STACK_LIMIT: u64 = TOP_BASE + 0x4_0000;
+/// One past the main thread's stack.
+pub const STACK_TOP: u64 = STACK_LIMIT + (8 << 20);
+/// Bytes of the main thread's stack that the builder maps, below [`STACK_TOP`]. The page below stays empty: the stack grows
+/// down to [`STACK_LIMIT`] by faults, if the runtime makes it grow.
 pub const STACK_SIZE: u64 = 64 * 1024;
+/// Address of the dispatcher frame.
+pub const FRAME_BASE: u64 = TOP_BASE + 0x88_0000;
+/// Address of the start information.
+pub const START_BASE: u64 = TOP_BASE + 0x90_0000;
+/// One past the highest address that start information can have.
+pub const START_END: u64 = TOP_BASE + 0x9f_0000;
 /// Bytes of a dispatcher frame that the builder makes by default: the head and room for rings.
 pub const FRAME_SIZE: u64 = 32 * 1024;
 
@@ -80,8 +94,20 @@ pub struct StartInfo {
     pub first_event: u32,
     /// First offset in the dispatcher frame that is free for rings.
     pub first_ring: u32,
-    /// First free slot of [`PAGE_CNODE`].
+    /// CNodes from [`PAGE_CNODE`] on that the builder has put page tables and mappings into.
+    pub page_cnodes: u32,
+    /// First free slot of the last of them, up to the number of its slots. The others are full.
     pub first_page_slot: u32,
+    /// First L1 index that the domain's own slot allocator may use.
+    pub first_free_cnode: u32,
+    /// Slots of the root CNode.
+    pub root_slots: u32,
+    /// Offset of the first [`SpaceRecord`], a multiple of 8.
+    pub record_offset: u32,
+    /// Number of records.
+    pub record_count: u32,
+    /// Bytes from one record to the next.
+    pub record_size: u32,
     /// Bytes behind [`EARLY_RAM`].
     pub early_ram: u64,
     /// The domain's number, unique over all cores and not reused soon.
@@ -94,3 +120,67 @@ pub struct StartInfo {
 
 /// First word of a [`StartInfo`].
 pub const START_MAGIC: u64 = u64::from_le_bytes(*b"bdstart1");
+
+/// What a [`SpaceRecord`] tells of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum SpaceKind {
+    /// A page table, other than the root, which is [`ROOT_VNODE`].
+    Table = 1,
+    /// A part of the image.
+    Image = 2,
+    /// The dispatcher frame.
+    Frame = 3,
+    /// The start information.
+    Start = 4,
+    /// The main thread's stack.
+    Stack = 5,
+    /// The boot facts of `init`.
+    Boot = 6,
+}
+
+impl SpaceKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [SpaceKind; 6] = [
+        SpaceKind::Table,
+        SpaceKind::Image,
+        SpaceKind::Frame,
+        SpaceKind::Start,
+        SpaceKind::Stack,
+        SpaceKind::Boot,
+    ];
+
+    /// The kind with this number, if there is one.
+    pub const fn from_number(number: u16) -> Option<SpaceKind> {
+        if number >= 1 && number <= Self::ALL.len() as u16 {
+            Some(Self::ALL[number as usize - 1])
+        } else {
+            None
+        }
+    }
+}
+
+/// One page table, or one mapping of memory, that the builder made for the domain. All of them together are the books of its
+/// address space, which its runtime takes over: every capability named here is the domain's, and it may unmap, protect
+/// or replace whatever it likes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct SpaceRecord {
+    /// First address.
+    pub base: u64,
+    /// Bytes: what the table covers, or what the mapping shows.
+    pub bytes: u64,
+    /// [`CapAddr`] of the table; for memory, of the Frame that the mapping shows a part of, possibly without any rights.
+    /// As long as there is a copy of that, there is the mapping.
+    pub object: u32,
+    /// [`CapAddr`] of the Mapping: what puts the table into its parent, or shows the memory.
+    pub mapping: u32,
+    /// [`SpaceKind`] as a number.
+    pub kind: u16,
+    /// Level of the table (1 to 3); for memory, of the table that shows it: 3, or 2 for pages of 2 MiB.
+    pub level: u8,
+    /// Rights of the memory, as bits; 0 for a table.
+    pub rights: u8,
+    /// 0.
+    pub reserved: u32,
+}

@@ -11,13 +11,13 @@ use abi::cap::{L1_CNODE_MIN_SIZE, L2_CNODE_SIZE, L2_SLOTS, SLOT_SIZE, VNODE_SIZE
 use abi::frame::DispatcherFrame;
 use abi::layout::{
     EARLY_RAM, FRAME_BASE, FRAME_SIZE, KERNEL, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER,
-    SELF_FRAME, SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME, START_MAGIC, StartInfo,
-    TASK_CNODE, TOP_BASE,
+    SELF_FRAME, SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME, START_MAGIC, SpaceKind,
+    SpaceRecord, StartInfo, TASK_CNODE,
 };
 use abi::{CapAddr, CapType, ErrorKind, PAGE_SIZE, Rights};
 use archive::Archive;
 use caps::{CNode, Db, Machine as _, MapArgs, Progress, RetypeArgs, Root, SlotRef};
-use loader::{Image, Limits, Segment};
+use loader::{Image, Limits, MAX_SEGMENTS, Segment};
 
 use crate::boot_facts::{BootFacts, Range, Ranges, whole_pages_around};
 use crate::cpu::Core;
@@ -100,6 +100,9 @@ struct Builder<'a> {
     used: u64,
     next_page_slot: u64,
     next_boot_slot: u64,
+    /// Physical address of the start information, and the records in it so far.
+    start: u64,
+    records: u32,
 }
 
 /// Builds `init` from the boot modules and makes it ready to run.
@@ -111,6 +114,7 @@ pub fn start(core: &mut Core, facts: &BootFacts, mut ram: FreeRam) {
     let image = find_image(module_bytes(core, modules));
     let mut builder =
         Builder::with_cspace(core, &mut ram, image.page_count() * PAGE_SIZE + CONSTRUCTION_BYTES);
+    builder.start = builder.make_at(CapType::Frame, PAGE_SIZE, START_FRAME);
     let tables = builder.tables(&image);
     for segment in image.segments() {
         builder.map_segment(&tables, segment);
@@ -119,6 +123,7 @@ pub fn start(core: &mut Core, facts: &BootFacts, mut ram: FreeRam) {
     builder.top_pages(&tables);
     builder.insert(KERNEL, CapType::Kernel, u64::from(builder.core.id), 1);
     builder.boot_info(&tables, facts, ram);
+    builder.start_info();
     let held = [builder.slot(ROOT_CNODE), builder.slot(ROOT_VNODE), builder.slot(SELF_FRAME)];
     let core = builder.core;
     let installed = dispatchers::install(core, d, held, None, DISPATCHER_BYTES, FRAME_BASE, image.entry());
@@ -150,9 +155,30 @@ fn module_bytes<'a>(core: &Core, modules: Range) -> &'a [u8] {
 struct PageTables {
     /// For the image, by 2 MiB from the start of the address space.
     image: [SlotRef; IMAGE_TABLES],
-    /// For dispatcher frame, start information and stack.
+    /// For dispatcher frame, start information, boot facts and stack.
     top: SlotRef,
 }
+
+/// What a mapping shows.
+struct Shown {
+    kind: SpaceKind,
+    base: u64,
+    bytes: u64,
+    /// The table or frame.
+    object: CapAddr,
+    rights: Rights,
+}
+
+/// Where the records begin in the start information, behind the name.
+const RECORD_OFFSET: u64 = size_of::<StartInfo>() as u64 + 8;
+// A table of level 1 and two of level 2, a table of level 3 for each region of the image and one besides; a mapping for each
+// segment, and a further one for each border of regions in one; four of the others. All of it fits into the page.
+const _: () = assert!(
+    RECORD_OFFSET + ((4 + IMAGE_TABLES + MAX_SEGMENTS + IMAGE_TABLES + 4) * size_of::<SpaceRecord>()) as u64
+        <= PAGE_SIZE
+);
+// One level 3 table shows what is mapped besides the image.
+const _: () = assert!((STACK_TOP - STACK_SIZE) >> 21 == BOOT_INFO_BASE >> 21);
 
 /// 2 MiB regions that the image of `init` may reach into.
 const IMAGE_TABLES: usize = 16;
@@ -177,8 +203,16 @@ impl<'a> Builder<'a> {
         done("its root CNode", core.db.insert_root(&mut core.machine, root_slot, &node));
         let cspace = CNode::of(core.machine.slot(root_slot)).ok_or(ErrorKind::NoCNode);
         let cspace = done("its root CNode", cspace);
-        let mut builder =
-            Builder { core, cspace, ram: SlotRef::NONE, used: 0, next_page_slot: 1, next_boot_slot: 1 };
+        let mut builder = Builder {
+            core,
+            cspace,
+            ram: SlotRef::NONE,
+            used: 0,
+            next_page_slot: 1,
+            next_boot_slot: 1,
+            start: 0,
+            records: 0,
+        };
         builder.copy_task_cnode(l1);
         let construction = builder.next_boot_address();
         builder.ram = builder.region(ram, bytes_for_objects, construction);
@@ -247,31 +281,55 @@ impl<'a> Builder<'a> {
         machine.slot(slot).base()
     }
 
-    fn make_table(&mut self, ty: CapType) -> SlotRef {
-        let address = self.next_page_address();
+    /// As [`Builder::make`], into the slot at this address.
+    fn make_at(&mut self, ty: CapType, bytes: u64, address: CapAddr) -> u64 {
         let slot = self.slot(address);
-        self.make(ty, VNODE_SIZE, VNODE_SIZE, slot);
-        slot
+        self.make(ty, bytes, PAGE_SIZE, slot)
     }
 
-    /// Maps `target` (a frame, or a table into its place) with a mapping in the page CNode.
-    fn map(&mut self, vnode: SlotRef, first: u64, target: SlotRef, count: u64, rights: Rights) {
+    /// Makes the table over an address, and maps it in its parent, the slot of which is given.
+    fn table(&mut self, parent: SlotRef, ty: CapType, base: u64) -> SlotRef {
         let address = self.next_page_address();
-        let slot = self.slot(address);
-        let arguments = MapArgs { offset: 0, first, count, rights, fill: true };
+        self.make_at(ty, VNODE_SIZE, address);
+        // The numbers of the types are in the order of the levels.
+        let level = ty as u8 - CapType::VNodeL0 as u8;
+        let bytes = 1 << (48 - 9 * level);
+        let (base, rights) = (base & !(bytes - 1), Rights::NONE);
+        self.map(parent, level - 1, Shown { kind: SpaceKind::Table, base, bytes, object: address, rights });
+        self.slot(address)
+    }
+
+    /// Maps something with a mapping in the page CNode, in the table of this level, and writes that into the books.
+    fn map(&mut self, vnode: SlotRef, level: u8, shown: Shown) {
+        let address = self.next_page_address();
+        let (slot, target) = (self.slot(address), self.slot(shown.object));
+        let shift = 39 - 9 * level;
+        let (first, count) = (shown.base >> shift & 511, shown.bytes >> shift);
+        let arguments = MapArgs { offset: 0, first, count, rights: shown.rights, fill: true };
         let Core { db, machine, .. } = &mut *self.core;
-        done("mapping", db.map(machine, vnode, slot, target, &arguments))
+        done("mapping", db.map(machine, vnode, slot, target, &arguments));
+        let record = SpaceRecord {
+            base: shown.base,
+            bytes: shown.bytes,
+            object: shown.object.0 as u32,
+            mapping: address.0 as u32,
+            kind: shown.kind as u16,
+            level: level + (shown.kind == SpaceKind::Table) as u8,
+            rights: shown.rights.bits() as u8,
+            reserved: 0,
+        };
+        let at = RECORD_OFFSET + u64::from(self.records) * size_of::<SpaceRecord>() as u64;
+        self.write(self.start + at, bytes_of(&record));
+        self.records += 1;
     }
 
-    /// Tables for the image and for the window at [`TOP_BASE`].
+    /// Tables for the image and for what is mapped besides.
     fn tables(&mut self, image: &Image) -> PageTables {
         let root = self.slot(ROOT_VNODE);
         self.make(CapType::VNodeL0, VNODE_SIZE, VNODE_SIZE, root);
         // The first slots of the page CNode are known to those who read StartInfo.extra[0]: the level 1 table.
-        let l1 = self.make_table(CapType::VNodeL1);
-        self.map(root, 0, l1, 1, Rights::ALL);
-        let l2 = self.make_table(CapType::VNodeL2);
-        self.map(l1, 0, l2, 1, Rights::ALL);
+        let l1 = self.table(root, CapType::VNodeL1, 0);
+        let l2 = self.table(l1, CapType::VNodeL2, 0);
         let mut tables = PageTables { image: [SlotRef::NONE; IMAGE_TABLES], top: SlotRef::NONE };
         for segment in image.segments() {
             let pages = segment.pages();
@@ -280,16 +338,12 @@ impl<'a> Builder<'a> {
                     panic!("the boot module init reaches beyond {} MiB", IMAGE_TABLES * 2)
                 };
                 if place.is_none() {
-                    *place = self.make_table(CapType::VNodeL3);
-                    let table = *place;
-                    self.map(l2, region, table, 1, Rights::ALL);
+                    *place = self.table(l2, CapType::VNodeL3, region << 21);
                 }
             }
         }
-        let top_l2 = self.make_table(CapType::VNodeL2);
-        self.map(l1, TOP_BASE >> 30 & 511, top_l2, 1, Rights::ALL);
-        tables.top = self.make_table(CapType::VNodeL3);
-        self.map(top_l2, TOP_BASE >> 21 & 511, tables.top, 1, Rights::ALL);
+        let top_l2 = self.table(l1, CapType::VNodeL2, FRAME_BASE);
+        tables.top = self.table(top_l2, CapType::VNodeL3, FRAME_BASE);
         tables
     }
 
@@ -299,12 +353,12 @@ impl<'a> Builder<'a> {
         let mut at = pages.start;
         while at < pages.end {
             let end = pages.end.min((at >> 21 << 21) + (2 << 20));
-            let address = self.next_page_address();
-            let frame = self.slot(address);
-            let base = self.make(CapType::Frame, end - at, PAGE_SIZE, frame);
+            let object = self.next_page_address();
+            let base = self.make_at(CapType::Frame, end - at, object);
             self.copy_data(segment, at, end, base);
             let table = tables.image[(at >> 21) as usize];
-            self.map(table, at >> 12 & 511, frame, (end - at) / PAGE_SIZE, segment.rights);
+            let (kind, bytes, rights) = (SpaceKind::Image, end - at, segment.rights);
+            self.map(table, 3, Shown { kind, base: at, bytes, object, rights });
             at = end;
         }
     }
@@ -334,37 +388,32 @@ impl<'a> Builder<'a> {
         done("its dispatcher", DispatcherRef::at(base).ok_or(ErrorKind::BadType))
     }
 
-    /// A frame, made, mapped at `address` of the top window, and known by `slot`; its physical address.
-    fn top_frame(
-        &mut self,
-        tables: &PageTables,
-        slot: CapAddr,
-        address: u64,
-        bytes: u64,
-        rights: Rights,
-    ) -> u64 {
-        let frame = self.slot(slot);
-        let base = self.make(CapType::Frame, bytes, PAGE_SIZE, frame);
-        self.map(tables.top, address >> 12 & 511, frame, bytes / PAGE_SIZE, rights);
-        base
-    }
-
     /// Dispatcher frame, start information, stack.
     fn top_pages(&mut self, tables: &PageTables) {
         let data = Rights::READ.or(Rights::WRITE);
-        let frame = self.top_frame(tables, SELF_FRAME, FRAME_BASE, FRAME_SIZE, data);
+        let frame = self.make_at(CapType::Frame, FRAME_SIZE, SELF_FRAME);
         self.write(
             frame + core::mem::offset_of!(DispatcherFrame, start_info) as u64,
             &START_BASE.to_le_bytes(),
         );
         let stack = self.next_page_address();
-        self.top_frame(tables, stack, STACK_TOP - STACK_SIZE, STACK_SIZE, data);
-        let start = self.top_frame(tables, START_FRAME, START_BASE, PAGE_SIZE, data);
+        self.make_at(CapType::Frame, STACK_SIZE, stack);
+        for (kind, base, bytes, object) in [
+            (SpaceKind::Stack, STACK_TOP - STACK_SIZE, STACK_SIZE, stack),
+            (SpaceKind::Frame, FRAME_BASE, FRAME_SIZE, SELF_FRAME),
+            (SpaceKind::Start, START_BASE, PAGE_SIZE, START_FRAME),
+        ] {
+            self.map(tables.top, 3, Shown { kind, base, bytes, object, rights: data });
+        }
+    }
+
+    /// Writes the start information, when nothing more is mapped.
+    fn start_info(&mut self) {
         let name = b"init\0";
         let head = size_of::<StartInfo>();
         let info = StartInfo {
             magic: START_MAGIC,
-            size: (head + name.len()) as u32,
+            size: RECORD_OFFSET as u32 + self.records * size_of::<SpaceRecord>() as u32,
             arg_count: 1,
             arg_offset: head as u32,
             env_count: 0,
@@ -373,22 +422,29 @@ impl<'a> Builder<'a> {
             dispatcher_size: DISPATCHER_BYTES as u32,
             first_event: 1,
             first_ring: 0x1000,
-            first_page_slot: 0,
+            page_cnodes: 1,
+            first_page_slot: self.next_page_slot as u32,
+            first_free_cnode: BOOT_CNODE as u32 + 1,
+            root_slots: (L1_CNODE_MIN_SIZE / SLOT_SIZE) as u32,
+            record_offset: RECORD_OFFSET as u32,
+            record_count: self.records,
+            record_size: size_of::<SpaceRecord>() as u32,
             early_ram: EARLY_BYTES,
             domain: 1,
             stack_size: STACK_SIZE,
             extra: [CapAddr::new(PAGE_CNODE, 1).0, 0, 0, 0, 0, 0, 0, 0],
         };
-        self.write(start, bytes_of(&info));
-        self.write(start + head as u64, name);
+        self.write(self.start, bytes_of(&info));
+        self.write(self.start + head as u64, name);
     }
 
     /// All that there is, as capabilities in the boot CNode, and the page that tells of it.
     fn boot_info(&mut self, tables: &PageTables, facts: &BootFacts, mut ram: FreeRam) {
         self.region(&mut ram, EARLY_BYTES, EARLY_RAM);
-        let page = self.next_boot_address();
-        let data = Rights::READ.or(Rights::WRITE);
-        let page = self.top_frame(tables, page, BOOT_INFO_BASE, PAGE_SIZE, data);
+        let object = self.next_boot_address();
+        let page = self.make_at(CapType::Frame, PAGE_SIZE, object);
+        let (kind, rights) = (SpaceKind::Boot, Rights::READ.or(Rights::WRITE));
+        self.map(tables.top, 3, Shown { kind, base: BOOT_INFO_BASE, bytes: PAGE_SIZE, object, rights });
         let mut info = self.facts(facts);
         let irqs = self.next_boot_address();
         self.insert(irqs, CapType::IrqSource, FIRST_BINDABLE, END_BINDABLE - FIRST_BINDABLE);
@@ -413,9 +469,6 @@ impl<'a> Builder<'a> {
         }
         info.first_free_slot = self.next_boot_slot as u32;
         self.write(page, bytes_of(&info));
-        let start = self.core.machine.slot(self.slot(START_FRAME)).base();
-        let next = (self.next_page_slot as u32).to_le_bytes();
-        self.write(start + core::mem::offset_of!(StartInfo, first_page_slot) as u64, &next);
     }
 
     fn facts(&self, facts: &BootFacts) -> BootInfo {

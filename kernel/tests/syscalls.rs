@@ -4,7 +4,10 @@ mod common;
 
 use abi::cap::{CapAddr, Rights};
 use abi::frame::{Area, State};
-use abi::layout::{EARLY_RAM, KERNEL, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER, SELF_FRAME};
+use abi::layout::{
+    EARLY_RAM, FRAME_BASE, KERNEL, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER, SELF_FRAME,
+    STACK_SIZE, STACK_TOP, START_BASE, START_MAGIC, SpaceKind, SpaceRecord, StartInfo,
+};
 use abi::{CapType, ErrorKind, Syscall};
 use kernel::arch::{boot, tiny_program};
 use kernel::cpu::Core;
@@ -53,6 +56,81 @@ fn the_image_of_init_is_mapped_with_its_own_rights_and_nothing_else_is() {
         "no guard page"
     );
     assert!(hardware.mmu.complaints.is_empty());
+}
+
+/// Memory of `init` as the kernel sees it; it must be contiguous.
+fn user_bytes(core: &mut Core, address: u64, count: usize) -> Vec<u8> {
+    let hardware = &mut core.machine.hardware;
+    let byte = |at: u64| {
+        let physical = hardware.translate(at).expect("mapped").address;
+        // SAFETY: it lies in the RAM of the machine, which lives as long as `core`.
+        unsafe { hardware.direct_map(physical).read() }
+    };
+    (address..address + count as u64).map(byte).collect()
+}
+
+/// Type, rights, base and size of a capability of `init`.
+fn identify(core: &mut Core, address: u64) -> (CapType, Rights, u64, u64) {
+    call(core, Syscall::CapIdentify, &[address]).expect("a capability");
+    let [_, about, base, size, ..] = core.results;
+    (CapType::from_number(about & 0xff).expect("a type"), Rights::from_bits(about >> 8), base, size)
+}
+
+#[test]
+fn init_is_told_all_of_its_address_space_and_which_slots_it_takes() {
+    let mut core = core();
+    let bytes = user_bytes(&mut core, START_BASE, size_of::<StartInfo>());
+    // SAFETY: plain numbers, which the kernel wrote from such a structure.
+    let info = unsafe { bytes.as_ptr().cast::<StartInfo>().read_unaligned() };
+    assert_eq!((info.magic, info.record_size as usize), (START_MAGIC, size_of::<SpaceRecord>()));
+    for slot in 1..256 {
+        let taken = call(&mut core, Syscall::CapIdentify, &[CapAddr::new(PAGE_CNODE, slot).0]).is_ok();
+        assert_eq!(taken, slot < info.first_page_slot.into(), "slot {slot} of the page CNode");
+    }
+    let bytes = info.record_count as usize * size_of::<SpaceRecord>();
+    assert_eq!(info.size as usize, info.record_offset as usize + bytes);
+    let bytes = user_bytes(&mut core, START_BASE + u64::from(info.record_offset), bytes);
+    let mut found = vec![];
+    for bytes in bytes.chunks(size_of::<SpaceRecord>()) {
+        // SAFETY: as before.
+        let record = unsafe { bytes.as_ptr().cast::<SpaceRecord>().read_unaligned() };
+        let (object, _, base, size) = identify(&mut core, record.object.into());
+        assert_eq!(identify(&mut core, record.mapping.into()).0, CapType::Mapping, "{record:x?}");
+        let kind = SpaceKind::from_number(record.kind).expect("a kind");
+        if kind == SpaceKind::Table {
+            assert_eq!(object.vnode_level(), Some(record.level));
+            assert_eq!((record.bytes, record.base % record.bytes), (1 << (48 - 9 * record.level), 0));
+        } else {
+            assert_eq!((object, record.level), (CapType::Frame, 3));
+            let hardware = &mut core.machine.hardware;
+            for offset in (0..record.bytes).step_by(4096) {
+                let page = hardware.translate(record.base + offset).expect("mapped");
+                assert_eq!(page.rights, Rights::from_bits(record.rights.into()), "{record:x?}");
+                assert!((base..base + size).contains(&page.address), "{record:x?}");
+            }
+            // The mapping is the one: with it goes the memory.
+            call(&mut core, Syscall::CapDelete, &[0, record.mapping.into()]).expect("unmapped");
+            assert!(core.machine.hardware.translate(record.base).is_err());
+            assert!(core.machine.hardware.translate(record.base + record.bytes - 1).is_err());
+        }
+        found.push((kind, record.level, record.base));
+    }
+    let table = |level, base: u64| (SpaceKind::Table, level, base);
+    let expected = [
+        table(1, 0),
+        table(2, 0),
+        table(3, 0x20_0000),
+        table(2, FRAME_BASE >> 30 << 30),
+        table(3, FRAME_BASE >> 21 << 21),
+        (SpaceKind::Image, 3, 0x20_0000),
+        (SpaceKind::Image, 3, 0x20_1000),
+        (SpaceKind::Stack, 3, STACK_TOP - STACK_SIZE),
+        (SpaceKind::Frame, 3, FRAME_BASE),
+        (SpaceKind::Start, 3, START_BASE),
+        (SpaceKind::Boot, 3, abi::boot::BOOT_INFO_BASE),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!((info.page_cnodes, info.first_free_cnode, info.root_slots), (1, 3, 64));
 }
 
 #[test]

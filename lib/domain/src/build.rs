@@ -2,33 +2,35 @@
 
 use core::fmt;
 
-use abi::cap::{L1_CNODE_MIN_SIZE, MAX_RETYPE, VNODE_SIZE};
+use abi::cap::{L2_CNODE_SIZE, VNODE_SIZE};
 use abi::layout::{
     EARLY_RAM, FRAME_BASE, NAMES_OWN, NAMES_PEER, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER,
-    SELF_FRAME, SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME, TASK_CNODE, TOP_BASE,
+    SELF_FRAME, SELF_TASK_CNODE, START_FRAME, SpaceKind, SpaceRecord, TASK_CNODE,
 };
-use abi::{CapAddr, PAGE_SIZE, Rights};
-use loader::{Image, Segment};
+use abi::{CapAddr, Rights};
+use loader::Image;
 use sys::{
     Cap, CapKind, Configuration, Dispatcher, EndPoint, Error, Frame, L1CNode, L2CNode, Mappable, Notify, Ram,
     VNode, VNodeL0, VNodeL1, VNodeL2, VNodeL3, Window,
 };
 
-use crate::fill::{LEVEL_1_SLOT, fill};
+use crate::fill::fill;
 use crate::host::{Host, Place};
-use crate::plan::{PAGE_OFFSET, Piece, Plan, ROOT_OFFSET, TASK_OFFSET, pieces};
+use crate::plan::Plan;
 use crate::start::StartBlock;
 
-/// Where the builder works: two free slots of its own root CNode, in which it hangs the child's CNodes, and a free slot
-/// of its CSpace. All are free again when [`build`] returns, so one bench serves one build after the other.
+/// Where the builder works: free slots of its own root CNode, in which it hangs the child's CNodes, and free slots of
+/// its CSpace. All are free again when [`build`] returns, so one bench serves one build after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Bench {
     /// Index in the root CNode for the child's task CNode.
     pub task: u64,
-    /// Index in the root CNode for the child's page CNode.
-    pub page: u64,
-    /// A slot.
-    pub spare: CapAddr,
+    /// Indices in the root CNode for the child's page CNodes: the first, and the last two.
+    pub pages: [u64; 3],
+    /// A slot for a CNode.
+    pub node: CapAddr,
+    /// A slot for a frame.
+    pub frame: CapAddr,
 }
 
 /// Free slots of the builder's CSpace for what it keeps of a child.
@@ -103,7 +105,7 @@ pub fn build<H: Host>(
     plan: &Plan,
     spec: &Spec<'_>,
 ) -> Step<Child> {
-    let mut site = Site { host, bench, slots, ram, plan, spec, next_page: LEVEL_1_SLOT };
+    let mut site = Site { host, bench, slots, ram, plan, spec, nodes: 0, tables: 0 };
     match site.raise() {
         Ok(()) => Ok(Child { ram, slots }),
         Err(error) => {
@@ -123,21 +125,24 @@ struct Site<'a, H: Host> {
     ram: Cap<Ram>,
     plan: &'a Plan,
     spec: &'a Spec<'a>,
-    /// Next free slot of the child's page CNode.
-    next_page: u64,
+    /// Page CNodes made so far.
+    nodes: u64,
+    /// Page tables made so far, the root included.
+    tables: u64,
 }
 
-const DATA: Rights = Rights::READ.or(Rights::WRITE);
+/// Entries of a page table.
+const ENTRIES: u64 = VNODE_SIZE / 8;
 /// The builder's own root CNode.
 const OWN_ROOT: Cap<L1CNode> = Cap::new(ROOT_CNODE);
 
 impl<H: Host> Site<'_, H> {
     fn raise(&mut self) -> Step {
         self.cnodes().map_err(named("capability space"))?;
-        let level_3 = self.tables().map_err(named("page tables"))?;
+        self.upper_tables().map_err(named("page tables"))?;
+        self.large().map_err(named("zeroed memory"))?;
         let body = self.body().map_err(named("memory"))?;
-        self.map_image(body, level_3).map_err(named("image"))?;
-        self.map_top(body, level_3).map_err(named("stack and frame"))?;
+        self.lower(body).map_err(named("address space"))?;
         self.seal(body).map_err(named("memory"))?;
         self.dispatcher().map_err(named("dispatcher"))?;
         self.early_ram().map_err(named("early memory"))?;
@@ -149,160 +154,166 @@ impl<H: Host> Site<'_, H> {
         Cap::new(CapAddr::new(self.bench.task, known.slot()))
     }
 
-    /// The capability in this slot of the child's page CNode.
-    fn page<K>(&self, slot: u64) -> Cap<K> {
-        Cap::new(CapAddr::new(self.bench.page, slot))
+    /// Index in the own root CNode of the child's page CNode with this number. All level 2 tables are in the first; and a
+    /// level 3 table with all that it shows takes no more than two that follow each other.
+    fn hook(&self, node: u64) -> u64 {
+        self.bench.pages[if node == 0 { 0 } else { 1 + (node % 2) as usize }]
     }
 
-    /// Takes `count` slots of the child's page CNode; the first.
-    fn page_slots(&mut self, count: u64) -> u64 {
-        let first = self.next_page;
-        self.next_page += count;
-        first
+    /// A capability of the child's page CNodes by its address there, as the builder reaches it.
+    fn page<K>(&self, address: u32) -> Cap<K> {
+        let address = CapAddr(address.into());
+        Cap::new(CapAddr::new(self.hook(address.l1() - PAGE_CNODE), address.slot()))
     }
 
-    /// The three CNodes of the child, in its root and in the builder's.
+    /// A place in the child's page CNodes that is to be filled. CNodes are filled one after the other.
+    fn new_page(&mut self, address: u32) -> sys::Result<Place> {
+        if CapAddr(address.into()).l1() - PAGE_CNODE == self.nodes {
+            self.page_cnode()?;
+        }
+        Ok(self.page::<()>(address).into())
+    }
+
+    /// The task and the root CNode of the child, in its root and in the builder's.
     fn cnodes(&mut self) -> sys::Result<()> {
         let task: Cap<L2CNode> = Cap::new(self.slots.task);
-        self.host.retype::<Ram, L2CNode>(self.ram, TASK_OFFSET, 0, 1, task.into())?;
+        self.host.retype::<Ram, L2CNode>(self.ram, self.plan.task, 0, 1, task.into())?;
         self.host.copy(task, Place::Root(OWN_ROOT, self.bench.task), Rights::ALL)?;
         let root: Cap<L1CNode> = self.task(ROOT_CNODE);
-        self.host.retype::<Ram, L1CNode>(self.ram, ROOT_OFFSET, L1_CNODE_MIN_SIZE, 1, root.into())?;
+        self.host.retype::<Ram, L1CNode>(self.ram, self.plan.root, self.plan.root_size, 1, root.into())?;
         self.host.copy(task, Place::Root(root, TASK_CNODE), Rights::ALL)?;
-        self.host.copy(task, self.task::<L2CNode>(SELF_TASK_CNODE).into(), Rights::ALL)?;
+        self.host.copy(task, self.task::<L2CNode>(SELF_TASK_CNODE).into(), Rights::ALL)
+    }
 
-        let page: Cap<L2CNode> = Cap::new(self.bench.spare);
-        self.host.retype::<Ram, L2CNode>(self.ram, PAGE_OFFSET, 0, 1, page.into())?;
-        self.host.copy(page, Place::Root(OWN_ROOT, self.bench.page), Rights::ALL)?;
-        self.host.copy(page, Place::Root(root, PAGE_CNODE), Rights::ALL)?;
+    /// Another page CNode of the child, in its root and in the builder's.
+    fn page_cnode(&mut self) -> sys::Result<()> {
+        let (number, page) = (self.nodes, Cap::<L2CNode>::new(self.bench.node));
+        let hook = Place::Root(OWN_ROOT, self.hook(number));
+        if number >= self.bench.pages.len() as u64 {
+            self.host.delete(hook)?;
+        }
+        let offset = self.plan.pages + number * L2_CNODE_SIZE;
+        self.host.retype::<Ram, L2CNode>(self.ram, offset, 0, 1, page.into())?;
+        self.host.copy(page, hook, Rights::ALL)?;
+        let root: Cap<L1CNode> = self.task(ROOT_CNODE);
+        self.host.copy(page, Place::Root(root, PAGE_CNODE + number), Rights::ALL)?;
+        self.nodes += 1;
         self.host.delete(page.into())
     }
 
-    /// All page tables, each mapped in its parent. The slot of the first one of level 3.
-    fn tables(&mut self) -> sys::Result<u64> {
+    /// The tables of level 0 to 2, each mapped in its parent.
+    fn upper_tables(&mut self) -> sys::Result<()> {
         let plan = self.plan;
         let root: Cap<VNodeL0> = self.task(ROOT_VNODE);
-        self.host.retype::<Ram, VNodeL0>(self.ram, plan.tables, 0, 1, root.into())?;
-        let mut offset = plan.tables + VNODE_SIZE;
-        let level_1 = self.make_tables::<VNodeL1>(1, &mut offset)?;
-        let level_2 = self.make_tables::<VNodeL2>(plan.larges.len() as u64, &mut offset)?;
-        let level_3 = self.make_tables::<VNodeL3>(plan.regions.len() as u64, &mut offset)?;
-        self.map_table(root, 0, self.page::<VNodeL1>(level_1))?;
-        for (index, &large) in plan.larges.iter().enumerate() {
-            let table = self.page::<VNodeL2>(level_2 + index as u64);
-            self.map_table(self.page::<VNodeL1>(level_1), large % 512, table)?;
-        }
-        for (index, &region) in plan.regions.iter().enumerate() {
-            // Every region lies in one of the large ones, by the making of the plan.
-            let large = plan.larges.partition_point(|&large| large < region / 512) as u64;
-            let table = self.page::<VNodeL3>(level_3 + index as u64);
-            self.map_table(self.page::<VNodeL2>(level_2 + large), region % 512, table)?;
-        }
-        Ok(level_3)
-    }
-
-    /// Makes `count` tables of one kind in slots that follow each other; the first slot.
-    fn make_tables<V: CapKind>(&mut self, count: u64, offset: &mut u64) -> sys::Result<u64> {
-        let first = self.page_slots(count);
-        let mut made = 0;
-        while made < count {
-            let batch = (count - made).min(MAX_RETYPE);
-            self.host.retype::<Ram, V>(self.ram, *offset, 0, batch, self.page::<V>(first + made).into())?;
-            *offset += batch * VNODE_SIZE;
-            made += batch;
-        }
-        Ok(first)
-    }
-
-    fn map_table<V: VNode, T: Mappable>(
-        &mut self,
-        parent: Cap<V>,
-        entry: u64,
-        table: Cap<T>,
-    ) -> sys::Result<()> {
-        self.map(
-            parent,
-            table,
-            Window { first: entry, entries: 1, offset: 0, rights: Rights::ALL, fill: true },
-        )
-    }
-
-    fn map<V: VNode, T: Mappable>(
-        &mut self,
-        table: Cap<V>,
-        object: Cap<T>,
-        window: Window,
-    ) -> sys::Result<()> {
-        let slot = self.page_slots(1);
-        self.host.map(table, object, window, self.page::<sys::Mapping>(slot).into())
-    }
-
-    /// The memory of the child with its contents.
-    fn body(&mut self) -> sys::Result<Cap<Frame>> {
-        let slot = self.page_slots(1);
-        let body = self.page::<Frame>(slot);
-        self.host.retype::<Ram, Frame>(self.ram, self.plan.body, self.plan.body_size, 1, body.into())?;
-        let (plan, spec) = (self.plan, self.spec);
-        // What is still to be mapped: image, dispatcher frame, start information, stack; and the sealed body.
-        let mappings: usize = spec.image.segments().map(|segment| pieces(segment).count()).sum();
-        let first_page_slot = self.next_page + mappings as u64 + 4;
-        self.host.view(body, plan.stack(), &mut |bytes| fill(bytes, plan, spec, first_page_slot))?;
-        Ok(body)
-    }
-
-    fn map_image(&mut self, body: Cap<Frame>, level_3: u64) -> sys::Result<()> {
-        let image: &Image<'_> = self.spec.image;
-        let mut offset = self.plan.image();
-        for segment in image.segments() {
-            for piece in pieces(segment) {
-                self.map_piece(body, level_3, segment, piece, offset)?;
-                offset += piece.entries() * PAGE_SIZE;
+        self.make_table::<VNodeL0>(root.into())?;
+        if let Some((level_1, level_2)) = plan.upper().split_first() {
+            self.table::<_, VNodeL1>(root, level_1)?;
+            for record in level_2 {
+                self.table::<VNodeL1, VNodeL2>(self.page(level_1.object), record)?;
             }
         }
         Ok(())
     }
 
-    fn map_piece(
-        &mut self,
-        body: Cap<Frame>,
-        level_3: u64,
-        segment: &Segment<'_>,
-        piece: Piece,
-        offset: u64,
-    ) -> sys::Result<()> {
-        let index = self.plan.regions.partition_point(|&region| region < piece.region()) as u64;
-        let window = Window {
-            first: piece.first_entry(),
-            entries: piece.entries(),
-            offset,
-            rights: segment.rights,
-            fill: true,
-        };
-        self.map(self.page::<VNodeL3>(level_3 + index), body, window)
+    fn make_table<T: CapKind>(&mut self, to: Place) -> sys::Result<()> {
+        let offset = self.plan.tables + self.tables * VNODE_SIZE;
+        self.tables += 1;
+        self.host.retype::<Ram, T>(self.ram, offset, 0, 1, to)
     }
 
-    /// Dispatcher frame, start information and stack; the page below the stack stays empty.
-    fn map_top(&mut self, body: Cap<Frame>, level_3: u64) -> sys::Result<()> {
+    /// Makes a table, and puts it into its place in `parent`.
+    fn table<V: VNode, T: CapKind + Mappable>(
+        &mut self,
+        parent: Cap<V>,
+        record: &SpaceRecord,
+    ) -> sys::Result<()> {
+        let to = self.new_page(record.object)?;
+        self.make_table::<T>(to)?;
+        let first = record.base / V::ENTRY_BYTES % ENTRIES;
+        let window = Window { first, entries: 1, offset: 0, rights: Rights::ALL, fill: true };
+        let to = self.new_page(record.mapping)?;
+        self.host.map(parent, self.page::<T>(record.object), window, to)
+    }
+
+    /// Shows the part of `frame` that begins at `offset`.
+    fn memory<V: VNode>(
+        &mut self,
+        table: Cap<V>,
+        frame: Cap<Frame>,
+        offset: u64,
+        record: &SpaceRecord,
+    ) -> sys::Result<()> {
+        let window = Window {
+            first: record.base / V::ENTRY_BYTES % ENTRIES,
+            entries: record.bytes / V::ENTRY_BYTES,
+            offset,
+            rights: Rights::from_bits(record.rights.into()),
+            fill: true,
+        };
+        let to = self.new_page(record.mapping)?;
+        self.host.map(table, frame, window, to)
+    }
+
+    /// The level 2 table over an address: every one lies under one of them, by the making of the plan.
+    fn level_2(&self, address: u64) -> Cap<VNodeL2> {
+        let tables = &self.plan.upper()[1..];
+        let index = tables.partition_point(|table| table.base + table.bytes <= address);
+        self.page(tables[index].object)
+    }
+
+    /// What large pages show.
+    fn large(&mut self) -> sys::Result<()> {
+        let (plan, frame) = (self.plan, Cap::<Frame>::new(self.bench.frame));
+        if plan.large_size == 0 {
+            return Ok(());
+        }
+        self.host.retype::<Ram, Frame>(self.ram, 0, plan.large_size, 1, frame.into())?;
+        if !self.spec.ram_is_zero {
+            self.host.view(frame, plan.large_size, &mut |bytes| bytes.fill(0))?;
+        }
+        let mut offset = 0;
+        for record in plan.large() {
+            self.memory(self.level_2(record.base), frame, offset, record)?;
+            offset += record.bytes;
+        }
+        self.hold(frame, plan.large_holder)
+    }
+
+    /// The rest of the child's memory, with its contents.
+    fn body(&mut self) -> sys::Result<Cap<Frame>> {
+        let body = Cap::<Frame>::new(self.bench.frame);
+        self.host.retype::<Ram, Frame>(self.ram, self.plan.body, self.plan.body_size, 1, body.into())?;
+        let (plan, spec) = (self.plan, self.spec);
+        self.host.view(body, plan.stack(), &mut |bytes| fill(bytes, plan, spec))?;
+        Ok(body)
+    }
+
+    /// The level 3 tables, and what they show of the body.
+    fn lower(&mut self, body: Cap<Frame>) -> sys::Result<()> {
         let plan = self.plan;
-        let top = self.page::<VNodeL3>(level_3 + plan.regions.len() as u64 - 1);
-        let pieces = [
-            (FRAME_BASE, plan.sizes.frame, 0),
-            (START_BASE, plan.start_size, plan.sizes.frame),
-            (STACK_TOP - STACK_SIZE, STACK_SIZE, plan.stack()),
-        ];
-        for (address, bytes, offset) in pieces {
-            let first = (address - TOP_BASE) / PAGE_SIZE;
-            self.map(
-                top,
-                body,
-                Window { first, entries: bytes / PAGE_SIZE, offset, rights: DATA, fill: true },
-            )?;
+        let mut image = plan.image();
+        let mut table = Cap::<VNodeL3>::new(CapAddr::NULL);
+        for record in plan.lower() {
+            let offset = match SpaceKind::from_number(record.kind) {
+                Some(SpaceKind::Table) => {
+                    self.table::<_, VNodeL3>(self.level_2(record.base), record)?;
+                    table = self.page(record.object);
+                    continue;
+                }
+                Some(SpaceKind::Frame) => 0,
+                Some(SpaceKind::Start) => plan.sizes.frame,
+                Some(SpaceKind::Stack) => plan.stack(),
+                _ => {
+                    image += record.bytes;
+                    image - record.bytes
+                }
+            };
+            self.memory(table, body, offset, record)?;
         }
         Ok(())
     }
 
-    /// Frames for what the child may know as such; of the rest stays a capability without rights, which keeps the
-    /// mappings alive.
+    /// Frames for what the child may know as such; of the rest stays a capability without rights.
     fn seal(&mut self, body: Cap<Frame>) -> sys::Result<()> {
         // A frame retypes to smaller frames as Ram does; the kernel knows what it is.
         let whole: Cap<Ram> = body.cast();
@@ -316,9 +327,14 @@ impl<H: Host> Site<'_, H> {
             1,
             start.into(),
         )?;
-        let slot = self.page_slots(1);
-        self.host.copy(body, self.page::<Frame>(slot).into(), Rights::NONE)?;
-        self.host.delete(body.into())
+        self.hold(body, self.plan.body_holder)
+    }
+
+    /// Leaves the child a capability without rights, which keeps the mappings of a frame alive, in place of the frame.
+    fn hold(&mut self, frame: Cap<Frame>, holder: CapAddr) -> sys::Result<()> {
+        let holder = self.new_page(holder.0 as u32)?;
+        self.host.copy(frame, holder, Rights::NONE)?;
+        self.host.delete(frame.into())
     }
 
     fn dispatcher(&mut self) -> sys::Result<()> {
@@ -351,7 +367,10 @@ impl<H: Host> Site<'_, H> {
 
     /// Takes the child's CNodes off the bench.
     fn leave(&mut self) -> sys::Result<()> {
-        self.host.delete(Place::Root(OWN_ROOT, self.bench.page))?;
+        for node in self.nodes.saturating_sub(2).max(1)..self.nodes {
+            self.host.delete(Place::Root(OWN_ROOT, self.hook(node)))?;
+        }
+        self.host.delete(Place::Root(OWN_ROOT, self.hook(0)))?;
         self.host.delete(Place::Root(OWN_ROOT, self.bench.task))
     }
 }

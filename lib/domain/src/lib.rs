@@ -10,11 +10,17 @@
 //! however the domain ended and wherever it copied its capabilities to.
 //!
 //! ```text
-//!   Ram: | L1CNode | task CNode | page CNode | VNodes | Dispatcher | frame | start | image | stack | early Ram |
-//!                                                                  └───── body: one Frame ─────┘
+//!   Ram: | large zeros | L1CNode | task CNode | page CNodes | VNodes | Dispatcher | frame | start | image | stack | early Ram |
+//!          one Frame                                                               └───── body: one Frame ─────┘
 //! ```
 //!
-//! The builder hangs the two CNodes of the child into its own root CNode while it works ([`Bench`]), so that it makes every
+//! The books of the address space (every page table, every mapping, and which slots of which page CNode they take) are
+//! made first, in the plan; building obeys them, and the child gets them with its start information
+//! ([`abi::layout::SpaceRecord`]). Nothing of them stays here.
+//!
+//! Whole 2 MiB of zeros in the image (of `.bss`, say) are shown by large pages, and take neither page tables nor contents.
+//!
+//! The builder hangs CNodes of the child into its own root CNode while it works ([`Bench`]), so that it makes every
 //! capability right where the child will find it ([`abi::layout`]) and nothing has to be moved.
 //!
 //! Rights: a segment is mapped with its own rights, never writable and executable. The child gets no capability that could
@@ -39,6 +45,6 @@ mod tests;
 
 pub use build::{Bench, BuildError, Child, ChildSlots, Spec, build};
 pub use host::{Host, Place, System};
-pub use plan::{MAX_FRAME_SIZE, MAX_TABLES, Plan, PlanError, Sizes};
+pub use plan::{MAX_FRAME_SIZE, MAX_RECORDS, Plan, PlanError, Sizes};
 pub use runtime::runtime;
 pub use start::{MAX_START_BYTES, StartBlock, StartError};

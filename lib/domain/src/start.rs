@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use abi::layout::{START_MAGIC, StartInfo};
+use abi::layout::{START_MAGIC, SpaceRecord, StartInfo};
 
-/// Most bytes of the start information: arguments, environment and the structure before them.
+/// Most bytes of arguments and environment, with the structure before them. The books of the address space come on top.
 pub const MAX_START_BYTES: usize = 64 * 1024;
 
 const HEAD: usize = size_of::<StartInfo>();
@@ -78,16 +78,17 @@ impl StartBlock {
         Ok(StartBlock { strings, arg_count, env_count, env_offset })
     }
 
-    /// Bytes that it takes in the child.
+    /// Bytes that it takes in the child, without the records behind it.
     pub fn size(&self) -> usize {
         HEAD + self.strings.len()
     }
 
-    /// Writes it to the start of `target`, with what only the builder knows taken from `rest`.
-    pub(crate) fn write(&self, target: &mut [u8], rest: StartInfo) {
+    /// Writes it to the start of `target`, with what only the builder knows taken from `rest`, and `records` behind it,
+    /// at `rest.record_offset`.
+    pub(crate) fn write(&self, target: &mut [u8], rest: StartInfo, records: &[SpaceRecord]) {
         let info = StartInfo {
             magic: START_MAGIC,
-            size: self.size() as u32,
+            size: rest.record_offset + size_of_val(records) as u32,
             arg_count: self.arg_count,
             arg_offset: HEAD as u32,
             env_count: self.env_count,
@@ -99,11 +100,18 @@ impl StartBlock {
         let bytes = unsafe { core::slice::from_raw_parts((&raw const info).cast::<u8>(), HEAD) };
         head.copy_from_slice(bytes);
         strings[..self.strings.len()].copy_from_slice(&self.strings);
+        let at = rest.record_offset as usize;
+        // SAFETY: as before.
+        let bytes =
+            unsafe { core::slice::from_raw_parts(records.as_ptr().cast::<u8>(), size_of_val(records)) };
+        target[at..at + bytes.len()].copy_from_slice(bytes);
     }
 }
 
-// One word, ten halves, three words, eight words: nothing between them.
-const _: () = assert!(HEAD == 8 + 10 * 4 + 3 * 8 + 8 * 8);
+// One word, sixteen halves, three words, eight words: nothing between them.
+const _: () = assert!(HEAD == 8 + 16 * 4 + 3 * 8 + 8 * 8);
+// Two words, two halves, a half of three parts, a half.
+const _: () = assert!(size_of::<SpaceRecord>() == 2 * 8 + 2 * 4 + 4 + 4);
 
 fn append(strings: &mut Vec<u8>, string: &str) -> Result<(), StartError> {
     if string.as_bytes().contains(&0) {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use abi::cap::{L1_CNODE_MAX_SIZE, L1_CNODE_MIN_SIZE, L2_CNODE_SIZE, L2_SLOTS, SLOT_SIZE};
-use abi::layout::{FIRST_FREE_CNODE, ROOT_CNODE, SELF_DISPATCHER};
+use abi::layout::{PAGE_CNODE, ROOT_CNODE, SELF_DISPATCHER, StartInfo};
 use abi::{CapAddr, ErrorKind, Rights};
 use sys::{Any, Cap, Dispatcher, L1CNode, L2CNode, Slot};
 
@@ -50,7 +50,7 @@ local! {
         nodes: Vec::new(),
         free: 0,
         hint: 0,
-        next_l1: FIRST_FREE_CNODE,
+        next_l1: PAGE_CNODE + 1,
         root_slots: usable(L1_CNODE_MIN_SIZE),
     });
 }
@@ -65,6 +65,20 @@ local! {
 
 fn with<R>(f: impl FnOnce(&mut Slots) -> R) -> R {
     SLOTS.with(|slots| reserve_only(|| f(&mut slots.borrow_mut())))
+}
+
+/// Takes over the CNodes with page tables and mappings, as the builder left them: slots that are free there are given first,
+/// and the others once what is in them was deleted. Before anything else here.
+pub(crate) fn take_over(info: &StartInfo) {
+    with(|slots| {
+        slots.root_slots = slots.root_slots.max(info.root_slots.into());
+        let end = slots.root_slots.min(PAGE_CNODE + u64::from(info.page_cnodes));
+        for l1 in PAGE_CNODE..end {
+            let first = if l1 + 1 == end { info.first_page_slot.into() } else { L2_SLOTS };
+            slots.add_used(l1, first);
+        }
+        slots.next_l1 = slots.next_l1.max(info.first_free_cnode.into());
+    });
 }
 
 /// An empty slot of the own CSpace.
@@ -101,7 +115,8 @@ pub(crate) fn allocate_reserved() -> Result<CapAddr, RtError> {
     with(Slots::take).ok_or(RtError::OutOfMemory)
 }
 
-/// Gives an empty slot back. Slots that [`allocate`] did not give (the builder's) are left alone.
+/// Gives an empty slot back. Slots that neither [`allocate`] gave nor the builder handed over with the address space are left
+/// alone.
 pub fn release(slot: CapAddr) {
     with(|slots| slots.give_back(slot));
     crate::channel::slot_is_free();
@@ -169,9 +184,19 @@ impl Slots {
     }
 
     fn add(&mut self, l1: u64) {
-        self.nodes.push(Node { l1, used: [1, 0, 0, 0] });
+        self.add_used(l1, 1);
+    }
+
+    /// Adds a CNode whose first free slot is `first`: at least 1, since slot 0 is the kernel's.
+    fn add_used(&mut self, l1: u64, first: u64) {
+        let first = first.clamp(1, L2_SLOTS);
+        let used = core::array::from_fn(|word| {
+            let used = first.saturating_sub(word as u64 * 64);
+            if used >= 64 { u64::MAX } else { (1 << used) - 1 }
+        });
+        self.nodes.push(Node { l1, used });
         self.hint = self.nodes.len() - 1;
-        self.free += L2_SLOTS as usize - 1;
+        self.free += (L2_SLOTS - first) as usize;
         self.next_l1 = l1 + 1;
     }
 }

@@ -3,7 +3,7 @@
 use alloc::rc::Rc;
 use core::fmt;
 
-use abi::{CapAddr, PAGE_SIZE, Rights};
+use abi::{CapAddr, Rights};
 use archive::{Archive, ArchiveError};
 use domain::{
     Bench, BuildError, Child, ChildSlots, Plan, PlanError, Sizes, Spec, StartBlock, StartError, build,
@@ -17,8 +17,8 @@ use sys::{Any, Cap, EndPoint, Ram};
 
 use crate::bootstrap::Bootstrap;
 
-/// Slots of the own root CNode to build in: the last two that user space can use in the smallest one.
-const BENCH_ROOT: [u64; 2] = [61, 62];
+/// Slots of the own root CNode to build in: the last four that user space can use in the smallest one.
+const BENCH_ROOT: [u64; 4] = [59, 60, 61, 62];
 
 /// Why a server cannot be started.
 #[derive(Debug)]
@@ -136,9 +136,9 @@ pub(crate) fn start(
     let plan = Plan::new(&image, &start, Sizes::SERVER).map_err(PartError::Plan)?;
     let ended = Notify::new()?;
     let (ram, ram_is_zero) = match source {
-        Source::Own => (own_ram(plan.bytes())?, false),
+        Source::Own => (own_ram(plan.bytes(), plan.align())?, false),
         Source::Server(memory) => {
-            let ram = memory.allocate(plan.bytes(), PAGE_SIZE).map_err(PartError::Memory)?;
+            let ram = memory.allocate(plan.bytes(), plan.align()).map_err(PartError::Memory)?;
             (Cap::new(ram.address()), true)
         }
     };
@@ -154,11 +154,13 @@ pub(crate) fn start(
         ended: Some(ended.capability()),
         ram_is_zero,
     };
-    let bench = Bench { task: BENCH_ROOT[0], page: BENCH_ROOT[1], spare: slots::allocate()? };
+    let [task, pages @ ..] = BENCH_ROOT;
+    let bench = Bench { task, pages, node: slots::allocate()?, frame: slots::allocate()? };
     let places =
         ChildSlots { dispatcher: slots::allocate()?, task: slots::allocate()?, names: slots::allocate()? };
     let child = build(&mut runtime(), bench, places, ram, &plan, &spec).map_err(PartError::Build)?;
-    slots::release(bench.spare);
+    slots::release(bench.node);
+    slots::release(bench.frame);
     let part = Part { name: needs.name, bytes: plan.bytes(), child, ended };
     for &(capability, to, rights) in needs.capabilities {
         part.child.give(&mut runtime(), capability, to, rights)?;
@@ -170,8 +172,8 @@ pub(crate) fn start(
     Ok(part)
 }
 
-fn own_ram(bytes: u64) -> Result<Cap<Ram>, PartError> {
-    let (early, offset) = rt::memory::carve(bytes, PAGE_SIZE)?;
+fn own_ram(bytes: u64, align: u64) -> Result<Cap<Ram>, PartError> {
+    let (early, offset) = rt::memory::carve(bytes, align)?;
     let slot = slots::allocate()?;
     early.retype::<Ram>(offset, bytes, 1, slot)?;
     Ok(Cap::new(slot))

@@ -1,6 +1,6 @@
 //! A process being made: whatever stops it half-way, nothing of it stays.
 
-use abi::{CapAddr, PAGE_SIZE};
+use abi::CapAddr;
 use domain::{Bench, Child, ChildSlots, Spec, build, runtime};
 use interfaces::{MemoryError, Pid, ServiceError, SpawnError};
 use ipc::Capability;
@@ -10,9 +10,9 @@ use sys::EndPoint;
 use crate::program::Program;
 use crate::server::Spawner;
 
-/// Slots of the own root CNode to build in: the last two that user space can use in the smallest one. The runtime uses
+/// Slots of the own root CNode to build in: the last four that user space can use in the smallest one. The runtime uses
 /// them from the other end, and skips what is taken.
-pub(crate) const BENCH_ROOT: [u64; 2] = [61, 62];
+pub(crate) const BENCH_ROOT: [u64; 4] = [59, 60, 61, 62];
 
 /// A domain with all that belongs to it: what the server holds of a process.
 pub(crate) struct Held {
@@ -44,6 +44,18 @@ fn take_slots() -> Result<ChildSlots, RtError> {
         slots::release(task);
     })?;
     Ok(ChildSlots { dispatcher, task, names })
+}
+
+fn take_bench() -> Result<Bench, RtError> {
+    let node = slots::allocate()?;
+    let frame = slots::allocate().inspect_err(|_| slots::release(node))?;
+    let [task, pages @ ..] = BENCH_ROOT;
+    Ok(Bench { task, pages, node, frame })
+}
+
+fn release_bench(bench: Bench) {
+    slots::release(bench.node);
+    slots::release(bench.frame);
 }
 
 fn release(slots: ChildSlots) {
@@ -83,7 +95,8 @@ impl<'a> Birth<'a> {
     /// Gets its memory and builds its domain. `ended` is rung at its end.
     pub(crate) async fn build(&mut self, program: &Program<'_>, ended: &Notify) -> Result<(), SpawnError> {
         let memory = self.spawner.memory();
-        let ram = memory.allocate_async(program.plan.bytes(), PAGE_SIZE).await.map_err(no_memory)?;
+        let ram =
+            memory.allocate_async(program.plan.bytes(), program.plan.align()).await.map_err(no_memory)?;
         let ram = OwnedCap::<sys::Ram>::new(ram.address());
         let spec = Spec {
             image: &program.image,
@@ -93,11 +106,10 @@ impl<'a> Birth<'a> {
             ended: Some(ended.capability()),
             ram_is_zero: true,
         };
-        let spare = slots::allocate().map_err(exhausted)?;
-        let slots = take_slots().inspect_err(|_| slots::release(spare)).map_err(exhausted)?;
-        let bench = Bench { task: BENCH_ROOT[0], page: BENCH_ROOT[1], spare };
+        let bench = take_bench().map_err(exhausted)?;
+        let slots = take_slots().inspect_err(|_| release_bench(bench)).map_err(exhausted)?;
         let built = build(&mut runtime(), bench, slots, ram.cap(), &program.plan, &spec);
-        slots::release(spare);
+        release_bench(bench);
         match built {
             Ok(child) => {
                 self.held = Some(Held { child, slots, ram: ram.into_cap().address() });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use abi::cap::{CapAddr, CapType, L2_SLOTS, Rights, VNODE_SIZE};
+use abi::cap::{CapAddr, CapType, L2_SLOTS, Rights, SLOT_SIZE, VNODE_SIZE};
 use abi::layout::{ROOT_CNODE, TASK_CNODE};
 use abi::{ErrorKind, PAGE_SIZE};
 use sys::{Cap, CapKind, Configuration, Dispatcher, Frame, Mappable, Result, Retypable, VNode, Window};
@@ -30,6 +30,7 @@ struct Shown {
     from: u64,
     first: u64,
     entries: u64,
+    is_frame: bool,
 }
 
 impl Capability {
@@ -50,10 +51,11 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(bytes: u64) -> Model {
+    /// With memory that is full of `byte`.
+    pub(super) fn new(bytes: u64, byte: u8) -> Model {
         let task = Capability::region(CapType::L2CNode, OWN_TASK, 0);
         let nodes = BTreeMap::from([(OWN_ROOT, BTreeMap::from([(0, task)])), (OWN_TASK, BTreeMap::new())]);
-        let memory = vec![0xaa; bytes as usize];
+        let memory = vec![byte; bytes as usize];
         Model {
             nodes,
             memory,
@@ -72,6 +74,11 @@ impl Model {
 
     pub(super) fn installed(&self) -> Vec<CapType> {
         self.installed.clone()
+    }
+
+    /// What lies at an address of the child's CSpace.
+    pub(super) fn of_child(&self, address: CapAddr) -> Option<&Capability> {
+        self.at(self.at(self.root_of_child(), address.l1())?.base, address.slot())
     }
 
     /// Every capability but the builder's own task CNode.
@@ -113,13 +120,26 @@ impl Model {
             let entry = address >> shift & 511;
             let window = self.window(table, entry)?;
             let shown = window.shows?;
-            if level == 3 {
-                let page = shown.from + (entry - shown.first) * PAGE_SIZE;
-                return Some((shown.object.0 + page + address % PAGE_SIZE, window.rights));
+            if shown.is_frame {
+                let offset = shown.from + ((entry - shown.first) << shift) + address % (1 << shift);
+                return Some((shown.object.0 + offset, window.rights));
             }
             table = shown.object.0;
         }
         None
+    }
+
+    /// The table of this level over an address of the child.
+    pub(super) fn table_over(&self, address: u64, level: u8) -> Option<u64> {
+        let mut table = self.all().find(|c| c.kind == CapType::VNodeL0)?.base;
+        for above in 0..level {
+            let shown = self.window(table, address >> (39 - 9 * above) & 511)?.shows?;
+            if shown.is_frame {
+                return None;
+            }
+            table = shown.object.0;
+        }
+        Some(table)
     }
 
     fn window(&self, table: u64, entry: u64) -> Option<&Capability> {
@@ -158,11 +178,13 @@ impl Model {
 
     fn put(&mut self, place: (u64, u64), capability: Capability) -> Result<()> {
         let (node, slot) = place;
-        let node_slots = self.nodes.get_mut(&node).ok_or(ErrorKind::NoCNode)?;
-        let is_root = node == OWN_ROOT || capability.kind == CapType::L2CNode && slot < 2;
-        if slot >= L2_SLOTS || slot == 0 && !is_root {
+        let root = |c: &Capability| c.kind == CapType::L1CNode && c.base == node;
+        let root = self.all().find(|c| root(c)).map(|c| c.size);
+        let limit = root.map_or(L2_SLOTS, |bytes| bytes / SLOT_SIZE);
+        if slot >= limit || slot == 0 && node != OWN_ROOT && root.is_none() {
             return Err(ErrorKind::BadSlot.into());
         }
+        let node_slots = self.nodes.get_mut(&node).ok_or(ErrorKind::NoCNode)?;
         if node_slots.contains_key(&slot) {
             return Err(ErrorKind::SlotOccupied.into());
         }
@@ -285,6 +307,11 @@ impl Host for Model {
         let (table, object) = (self.need(table.address())?, self.need(object.address())?);
         assert_eq!((table.kind, object.kind), (V::TYPE, T::TYPE));
         let is_frame = object.kind == CapType::Frame;
+        assert!(!is_frame || table.kind.vnode_level() >= Some(2));
+        let span = V::ENTRY_BYTES;
+        if is_frame && !(object.base + window.offset).is_multiple_of(span) {
+            return Err(ErrorKind::Unaligned.into());
+        }
         if is_frame && !object.rights.contains(window.rights) {
             return Err(ErrorKind::MissingRight.into());
         }
@@ -292,13 +319,12 @@ impl Host for Model {
             return Err(ErrorKind::WriteAndExecute.into());
         }
         let end = window.first + window.entries;
-        if window.entries == 0
-            || end > 512
-            || is_frame && window.offset + window.entries * PAGE_SIZE > object.size
+        if window.entries == 0 || end > 512 || is_frame && window.offset + window.entries * span > object.size
         {
             return Err(ErrorKind::BadWindow.into());
         }
-        if (window.first..end).any(|entry| self.window(table.base, entry).is_some()) {
+        let taken = |shown: Shown| shown.first < end && window.first < shown.first + shown.entries;
+        if self.all().any(|c| c.base == table.base && c.shows.is_some_and(taken)) {
             return Err(ErrorKind::WindowTaken.into());
         }
         let shows = Some(Shown {
@@ -306,6 +332,7 @@ impl Host for Model {
             from: window.offset,
             first: window.first,
             entries: window.entries,
+            is_frame,
         });
         let place = self.place(to)?;
         self.put(

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::vec::Vec;
 
+use abi::CapAddr;
 use abi::cap::{L2_CNODE_SIZE, SLOT_SIZE};
-use abi::layout::{FIRST_FREE_CNODE, HEAP_BASE};
+use abi::layout::{HEAP_BASE, PAGE_CNODE, StartInfo};
 use abi::{PAGE_SIZE, Rights};
 use sys::CapType;
 
@@ -12,6 +13,8 @@ use super::{RAM_BASE, domain};
 use crate::{RtError, memory, slots, vspace};
 
 const MIB: u64 = 1 << 20;
+/// The first L1 index that the runtime uses if the builder says nothing else.
+const FIRST_FREE_CNODE: u64 = PAGE_CNODE + 1;
 const DATA: Rights = Rights::READ.or(Rights::WRITE);
 
 #[test]
@@ -30,6 +33,68 @@ fn slots_that_come_back_are_given_again() {
     given.iter().for_each(|&slot| slots::release(slot));
     given.iter().for_each(|&slot| slots::release(slot));
     assert_eq!(slots::available(), before + 100, "a slot given back twice counts once");
+}
+
+/// What a builder says that has filled three page CNodes, the last up to slot 100, and keeps L1 index 4 for something else.
+fn three_page_cnodes() -> StartInfo {
+    sys::fake::with(|fake| {
+        fake.cnodes.extend([(PAGE_CNODE + 1, 0), (PAGE_CNODE + 2, 0)]);
+        fake.root_slots = 128;
+    });
+    // SAFETY: plain numbers.
+    let zero: StartInfo = unsafe { core::mem::zeroed() };
+    StartInfo { page_cnodes: 3, first_page_slot: 100, first_free_cnode: 5, root_slots: 128, ..zero }
+}
+
+#[test]
+fn free_slots_of_the_page_cnodes_are_taken_over() {
+    domain(MIB);
+    slots::take_over(&three_page_cnodes());
+    assert_eq!(slots::available(), 156);
+    let given: Vec<_> = (0..400).map(|_| slots::allocate().unwrap()).collect();
+    assert!(
+        given[..100]
+            .iter()
+            .eq((100..200).map(|slot| CapAddr::new(PAGE_CNODE + 2, slot)).collect::<Vec<_>>().iter())
+    );
+    let outside = |slot: &&CapAddr| slot.l1() < PAGE_CNODE + 2 || slot.l1() == 4 || slot.slot() == 0;
+    assert_eq!(given.iter().find(outside), None);
+    assert_eq!(given.iter().collect::<HashSet<_>>().len(), 400);
+}
+
+#[test]
+fn slots_of_what_the_builder_made_are_free_once_it_is_gone() {
+    domain(MIB);
+    slots::take_over(&three_page_cnodes());
+    let before = slots::available();
+    let (first, last) = (CapAddr::new(PAGE_CNODE, 1), CapAddr::new(PAGE_CNODE + 2, 99));
+    sys::fake::with(|fake| fake.install(last, CapType::Mapping, 0, 1));
+    slots::discard(first);
+    slots::discard(last);
+    assert_eq!(slots::available(), before + 2);
+    assert_eq!(slots::allocate(), Ok(last));
+    slots::release(CapAddr::new(0, 5));
+    slots::release(CapAddr::new(PAGE_CNODE, 0));
+    assert_eq!(slots::available(), before + 1, "the task CNode and slot 0 are nobody's to give");
+}
+
+#[test]
+fn the_root_cnode_is_as_large_as_the_builder_says() {
+    domain(16 * MIB);
+    slots::take_over(&three_page_cnodes());
+    for _ in 0..100 * 255 {
+        slots::allocate().unwrap();
+    }
+    assert_eq!(sys::fake::with(|fake| fake.root_slots), 128, "there is room in it");
+}
+
+#[test]
+fn nonsense_about_page_cnodes_gives_no_slot_that_does_not_exist() {
+    domain(MIB);
+    let info = three_page_cnodes();
+    slots::take_over(&StartInfo { page_cnodes: u32::MAX, first_page_slot: u32::MAX, ..info });
+    assert_eq!(slots::available(), 0);
+    assert!(slots::allocate().is_err() || slots::available() > 0);
 }
 
 #[test]
