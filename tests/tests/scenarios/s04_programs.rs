@@ -31,6 +31,17 @@ fn memory_comes_back_when_programs_end() {
 }
 
 #[test]
+fn a_program_of_300_mib_of_zeros_runs_and_its_memory_comes_back() {
+    let Some(mut guest) = Guest::boot() else { return };
+    guest.run("lines a 1");
+    let before = guest.run("free");
+    for _ in 0..2 {
+        assert_eq!(guest.run_for_status("bigbss"), ("300 MiB\n".to_owned(), 0));
+    }
+    assert_eq!(guest.run("free"), before);
+}
+
+#[test]
 fn processes_are_gone_when_programs_end() {
     let Some(mut guest) = Guest::boot() else { return };
     guest.run("lines a 1");
