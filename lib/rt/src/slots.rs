@@ -56,7 +56,7 @@ local! {
 }
 /// Slots of a root CNode of so many bytes: the last one is the kernel's.
 const fn usable(bytes: u64) -> u64 {
-    bytes / SLOT_SIZE - 1
+    (bytes / SLOT_SIZE).saturating_sub(1)
 }
 
 local! {
@@ -71,7 +71,7 @@ fn with<R>(f: impl FnOnce(&mut Slots) -> R) -> R {
 /// and the others once what is in them was deleted. Before anything else here.
 pub(crate) fn take_over(info: &StartInfo) {
     with(|slots| {
-        slots.root_slots = slots.root_slots.max(info.root_slots.into());
+        slots.root_slots = slots.root_slots.max(usable(u64::from(info.root_slots) * SLOT_SIZE));
         let end = slots.root_slots.min(PAGE_CNODE + u64::from(info.page_cnodes));
         for l1 in PAGE_CNODE..end {
             let first = if l1 + 1 == end { info.first_page_slot.into() } else { L2_SLOTS };

@@ -76,8 +76,7 @@ fn with<R>(f: impl FnOnce(&mut Table) -> R) -> R {
 
 /// Starts with the main thread.
 pub(crate) fn init() {
-    let top = abi::layout::STACK_TOP;
-    let main = Block::new(None, top - crate::start::stack_size()..top, None, None);
+    let main = Block::new(None, abi::layout::STACK_LIMIT..abi::layout::STACK_TOP, None, None);
     let table = Table {
         threads: Threads::new(),
         blocks: alloc::vec![Some(Box::new(main))],
@@ -272,6 +271,8 @@ pub(super) fn end_by_fault() -> ! {
 fn end_now(by_fault: bool) -> ! {
     if OTHERS.with(|others| others.fetch_sub(1, Ordering::Relaxed)) == 1 {
         request_slices(false);
+        // From here on nobody looks for the main thread's token in the table; it may have one there.
+        MAIN_TOKEN.with(|token| token.store(true, Ordering::Relaxed));
     }
     critical::enter();
     critical::set_depth(1);

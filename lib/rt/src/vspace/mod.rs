@@ -12,16 +12,15 @@
 //! to reach far enough ([`with`]); so a fault never finds them half changed. Page tables are made when the first piece
 //! needs them and go with the last.
 
+mod handover;
 mod mapped;
 mod reserved;
 
-use alloc::boxed::Box;
 use alloc::vec;
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
 
 use abi::cap::VNODE_SIZE;
-use abi::layout::{HEAP_BASE, TOP_BASE};
 use abi::{CapAddr, PAGE_SIZE, Rights};
 use sys::{Any, Cap, CapKind, Mappable, Mapping, VNode, VNodeL0, VNodeL1, VNodeL2, VNodeL3, Window};
 use vspace::{Attributes, Error, LARGE_PAGE, Node, Piece, Space, Statistics};
@@ -34,21 +33,25 @@ use crate::memory;
 use crate::owned::OwnedCap;
 use crate::slots;
 
+#[cfg_attr(not(any(target_os = "none", test)), expect(unused_imports))]
+pub(crate) use handover::init;
 pub use mapped::{Mapped, map, map_at};
 pub(crate) use reserved::map_owned;
 pub use reserved::{Paging, Reserved, reserve, reserve_at};
 
-/// Where reservations lie. What the builder mapped is below and above.
-const WINDOW: Range<u64> = HEAP_BASE..TOP_BASE;
 /// Nodes that are left for faults, and for the operations by which the heap grows while nodes are added.
 const SPARE_NODES: usize = 48;
-/// Nodes that are there from the start, and are added at first.
+/// Nodes that are added at first.
 const FIRST_NODES: usize = 128;
 /// Nodes that are added at most: 320 KiB.
 const MOST_NODES: usize = 4096;
 
 local! {
     static SPACE: RefCell<Space<'static>> = RefCell::new(Space::new());
+}
+local! {
+    /// What the builder handed over is in the books. Most programs never look at them, and save the time.
+    static BEGUN: Cell<bool> = Cell::new(false);
 }
 local! {
     /// Nodes to be added next, and whether that is going on.
@@ -58,22 +61,13 @@ local! {
 /// Looks at the books.
 pub(crate) fn with<R>(f: impl FnOnce(&mut Space<'static>) -> R) -> R {
     critical::probe_stack();
-    SPACE.with(|space| reserve_only(|| f(&mut space.borrow_mut())))
-}
-
-/// Starts with the level 1 table over the first 512 GiB; without it nothing can be mapped.
-pub(crate) fn init(l1: Cap<VNodeL1>) {
-    // The heap is not larger than what the image holds yet, and has room for them.
-    let nodes = Box::leak(vec![Node::EMPTY; FIRST_NODES].into_boxed_slice());
-    let made = with(|space| {
-        space.add_nodes(nodes)?;
-        if !l1.is_null() {
-            space.insert_table(1, 0, l1.address(), CapAddr::NULL, true)?;
+    SPACE.with(|space| {
+        let mut space = space.borrow_mut();
+        if !BEGUN.with(|begun| begun.replace(true)) {
+            handover::begin(&mut space);
         }
-        space.add_window(WINDOW)
-    });
-    // None of it can fail on empty books.
-    debug_assert_eq!(made, Ok(()));
+        reserve_only(|| f(&mut space))
+    })
 }
 
 /// How much is reserved and mapped by the books.
