@@ -55,9 +55,7 @@ pub use machine::{Machine, Window};
 pub use map::MapArgs;
 pub use retype::RetypeArgs;
 pub use slot::{Flags, Slot, SlotRef};
-pub use types::{
-    DISPATCHER_CSPACE, DISPATCHER_FRAME, DISPATCHER_SLOTS, DISPATCHER_VSPACE, DISPATCHER_WATCHER,
-};
+pub use types::DISPATCHER_SLOTS;
 
 /// Physical addresses of kernel objects must lie below this (256 GiB), so that a slot has a 32-bit name.
 pub const OBJECT_LIMIT: u64 = 1 << 38;

@@ -8,16 +8,9 @@ use abi::{CapType, ErrorKind, PAGE_SIZE};
 
 use crate::slot::{Flags, Slot, SlotRef};
 
-/// Slots at the base of every dispatcher. Slot 0 is the kernel's own, as in every CNode; 5 and beyond are spare.
+/// Slots at the base of every dispatcher. Slot 0 is the kernel's own, as in every CNode; the others are the kernel
+/// crate's to name.
 pub const DISPATCHER_SLOTS: u32 = 8;
-/// Dispatcher slot of its L1CNode.
-pub const DISPATCHER_CSPACE: u32 = 1;
-/// Dispatcher slot of its VNodeL0.
-pub const DISPATCHER_VSPACE: u32 = 2;
-/// Dispatcher slot of its frame.
-pub const DISPATCHER_FRAME: u32 = 3;
-/// Dispatcher slot of the Notify to signal when it ends.
-pub const DISPATCHER_WATCHER: u32 = 4;
 
 /// Which sizes objects of a type can have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,7 +7,7 @@ use super::world::{
 };
 use crate::machine::Machine;
 use crate::slot::{Flags, SlotRef};
-use crate::{BUDGET, CNode, DISPATCHER_CSPACE, DISPATCHER_FRAME, Db, MapArgs, Progress, Root, cost};
+use crate::{BUDGET, CNode, Db, MapArgs, Progress, Root, cost};
 
 const UNIT: u32 = FREE;
 const MEMORY: u32 = FREE + 1;
@@ -638,8 +638,9 @@ fn a_dispatcher_ends_with_its_capabilities_and_events() {
     w.retype(slot(MEMORY), CapType::L1CNode, PAGE_SIZE, 0, 1, slot(A + 1)).unwrap();
     w.retype(slot(MEMORY), CapType::Frame, 2 * PAGE_SIZE, PAGE_SIZE, 1, slot(A + 2)).unwrap();
     let inside = SlotRef::at(page(RAM_PAGE));
-    w.copy(slot(A + 1), inside.plus(DISPATCHER_CSPACE), Rights::ALL).unwrap();
-    w.copy(slot(A + 2), inside.plus(DISPATCHER_FRAME), Rights::ALL).unwrap();
+    // In any of its slots but the kernel's own.
+    w.copy(slot(A + 1), inside.plus(1), Rights::ALL).unwrap();
+    w.copy(slot(A + 2), inside.plus(3), Rights::ALL).unwrap();
     w.retype(slot(A), CapType::EndPoint, 0, 0, 40, slot(C)).unwrap();
     w.delete(slot(A + 1)).unwrap();
     let _ = w.db.delete_within(&mut w.m, slot(A), cost::DELETE).unwrap();
