@@ -1,6 +1,11 @@
 //! Tests of the capabilities over the fake machine.
 
+mod addresses;
+mod delete;
+mod mappings;
 mod model;
-mod operations;
 mod random;
+mod retype;
+mod revoke;
+mod scenes;
 mod world;
