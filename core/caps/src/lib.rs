@@ -25,14 +25,14 @@
 //!
 //! What this is not: the protocol between cores. A capability that is not `excl` is refused with
 //! [`abi::ErrorKind::AskMonitor`] where that matters.
-#![cfg_attr(not(any(test, feature = "fake")), no_std)]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 mod cspace;
 mod db;
 mod delete;
-#[cfg(any(test, feature = "fake"))]
-pub mod fake;
+#[cfg(test)]
+mod fake;
 mod key;
 mod machine;
 mod map;

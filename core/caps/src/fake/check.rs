@@ -15,7 +15,7 @@ use crate::vnode::{Place, entry_span};
 
 /// What lives, as it was at the last look: so that each end is announced to the machine exactly once.
 #[derive(Debug, Default)]
-pub struct Checker {
+pub(crate) struct Checker {
     events: BTreeSet<(u64, u32)>,
     dispatchers: BTreeSet<u64>,
     interrupts: BTreeSet<(u64, u64)>,
@@ -23,7 +23,7 @@ pub struct Checker {
 
 impl Checker {
     /// Panics when something does not hold.
-    pub fn check(&mut self, db: &Db, m: &mut Fake) {
+    pub(crate) fn check(&mut self, db: &Db, m: &mut Fake) {
         let mut nodes = Vec::new();
         check_subtree(m, db.tree.root(), 0, &mut nodes);
         check_order(m, &nodes);

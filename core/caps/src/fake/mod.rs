@@ -11,14 +11,14 @@ use crate::machine::{Machine, Window};
 use crate::slot::{Slot, SlotRef};
 use crate::vnode::entry_span;
 
-pub use check::Checker;
+pub(crate) use check::Checker;
 
 /// Physical address where the fake memory begins.
-pub const MEMORY_BASE: u64 = 0x4000_0000;
+pub(crate) const MEMORY_BASE: u64 = 0x4000_0000;
 
 /// A valid entry of a translation table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Physical address.
     pub target: u64,
     /// Points to a table.
@@ -29,7 +29,7 @@ pub struct Entry {
 
 /// A translation that the fake processor remembers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Translation {
+pub(crate) struct Translation {
     /// Bytes that it covers.
     pub span: u64,
     /// The entry that it came from.
@@ -38,7 +38,7 @@ pub struct Translation {
 
 /// The machine.
 #[derive(Debug)]
-pub struct Fake {
+pub(crate) struct Fake {
     slots: Vec<Slot>,
     /// Pages that user space has written to.
     dirty: Vec<bool>,
@@ -64,7 +64,7 @@ pub struct Fake {
 
 impl Fake {
     /// A machine with `pages` pages of zeroed memory and 4 address space identifiers.
-    pub fn new(pages: usize) -> Fake {
+    pub(crate) fn new(pages: usize) -> Fake {
         Fake {
             slots: vec![Slot::EMPTY; pages * 64],
             dirty: vec![false; pages],
@@ -81,19 +81,19 @@ impl Fake {
     }
 
     /// All slots of memory that are not empty.
-    pub fn occupied(&self) -> impl Iterator<Item = (SlotRef, &Slot)> {
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = (SlotRef, &Slot)> {
         let first = SlotRef::at(MEMORY_BASE);
         let slots = self.slots.iter().enumerate().filter(|(_, s)| !s.is_empty());
         slots.map(move |(i, s)| (first.plus(i as u32), s))
     }
 
     /// User space writes to a page.
-    pub fn write_page(&mut self, address: u64) {
+    pub(crate) fn write_page(&mut self, address: u64) {
         self.dirty[((address - MEMORY_BASE) / PAGE_SIZE) as usize] = true;
     }
 
     /// Whether memory holds neither user data, nor capabilities, nor valid entries.
-    pub fn is_zero(&self, base: u64, bytes: u64) -> bool {
+    pub(crate) fn is_zero(&self, base: u64, bytes: u64) -> bool {
         let page = ((base - MEMORY_BASE) / PAGE_SIZE) as usize;
         let pages = (bytes / PAGE_SIZE) as usize;
         !self.dirty[page..page + pages].contains(&true)
@@ -102,7 +102,7 @@ impl Fake {
     }
 
     /// The translation of an address by the tables under `root`.
-    pub fn walk(&self, root: u64, va: u64) -> Option<Translation> {
+    pub(crate) fn walk(&self, root: u64, va: u64) -> Option<Translation> {
         let mut table = root;
         for level in 0..4u8 {
             let span = entry_span(level);
@@ -116,7 +116,7 @@ impl Fake {
     }
 
     /// The processor uses an address in the address space of `root`, and remembers its translation.
-    pub fn touch(&mut self, asid: u16, root: u64, va: u64) {
+    pub(crate) fn touch(&mut self, asid: u16, root: u64, va: u64) {
         if let Some(found) = self.walk(root, va) {
             self.tlb.insert((asid, va / found.span * found.span), found);
         }
