@@ -35,7 +35,8 @@ impl CNode {
 impl Db {
     /// The slot at a capability address, empty or not.
     ///
-    /// Errors: `AddressOutOfRange`, `NoCNode`, `BadSlot` (slot 0).
+    /// # Errors
+    /// `AddressOutOfRange`, `NoCNode`, `BadSlot` (slot 0).
     #[inline(always)]
     pub fn slot_at<M: Machine>(m: &M, root: CNode, address: CapAddr) -> Result<SlotRef, ErrorKind> {
         if address.l1() >= root.slots as u64 {
@@ -51,7 +52,10 @@ impl Db {
         Ok(SlotRef::at(cnode.base).plus(address.slot() as u32))
     }
 
-    /// The capability at an address. Errors as [`Db::slot_at`], and `EmptySlot`.
+    /// The capability at an address.
+    ///
+    /// # Errors
+    /// Those of [`Db::slot_at`], and `EmptySlot`.
     #[inline]
     pub fn lookup<M: Machine>(m: &M, root: CNode, address: CapAddr) -> Result<SlotRef, ErrorKind> {
         let slot = Self::slot_at(m, root, address)?;
@@ -61,7 +65,8 @@ impl Db {
     /// The first of `count` consecutive slots for capabilities of type `ty`, named by a pair (CNode, slot) as in
     /// [`abi::syscall`]. Whether they are empty is the matter of the operation that fills them.
     ///
-    /// Errors as [`Db::lookup`] for the CNode; `WrongType` when it is no CNode, or an L1CNode and `ty` is not
+    /// # Errors
+    /// Those of [`Db::lookup`] for the CNode; `WrongType` when it is no CNode, or an L1CNode and `ty` is not
     /// `L2CNode` (so that moving to a larger root moves nothing else); `MissingRight` without WRITE on it;
     /// `BadSlot` when one of the slots is the kernel's own or beyond the CNode.
     pub fn destination<M: Machine>(
@@ -96,7 +101,8 @@ impl Db {
 
     /// Copies a capability to an empty slot, with those of its rights that `mask` has (mint).
     ///
-    /// Errors: `EmptySlot`, `InDelete`, `Frozen`, `NotCopyable`, `SlotOccupied`.
+    /// # Errors
+    /// `EmptySlot`, `InDelete`, `Frozen`, `NotCopyable`, `SlotOccupied`.
     #[inline]
     pub fn copy<M: Machine>(
         &mut self,
@@ -137,7 +143,10 @@ impl Db {
         s.flags = s.flags.or(Flags::HELD);
     }
 
-    /// Whether [`Db::resize_cspace`] can begin. Errors as there.
+    /// Whether [`Db::resize_cspace`] can begin.
+    ///
+    /// # Errors
+    /// Those of [`Db::resize_cspace`].
     pub fn check_resize<M: Machine>(&self, m: &M, old: SlotRef, new: SlotRef) -> Result<(), ErrorKind> {
         let (from, to) = (writable_root(m, old)?, writable_root(m, new)?);
         if to.slots <= from.slots {
@@ -150,7 +159,8 @@ impl Db {
     /// The first call looks at all slots of `new`, at most 4,095 (K2). Until `Done` an address must be looked up in
     /// the new CNode and then, on `NoCNode`, in the old one.
     ///
-    /// Errors: `EmptySlot`, `InDelete`, `Frozen`; `WrongType` when one is no L1CNode; `MissingRight` without
+    /// # Errors
+    /// `EmptySlot`, `InDelete`, `Frozen`; `WrongType` when one is no L1CNode; `MissingRight` without
     /// WRITE on both; `TooSmall` when `new` is not larger; `SlotOccupied` when something is in
     /// the way: what has been moved until then stays moved, and the call can be repeated.
     pub fn resize_cspace<M: Machine>(

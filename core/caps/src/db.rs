@@ -153,7 +153,8 @@ impl Db {
     /// Puts a capability of boot into an empty slot. Objects must have been zeroed by the caller; a
     /// VNodeL0 gets its address space identifier.
     ///
-    /// Errors: `SlotOccupied`; `BadType` for types that only retype or map makes; `BadSize`, `Unaligned`; `OutOfRange`
+    /// # Errors
+    /// `SlotOccupied`; `BadType` for types that only retype or map makes; `BadSize`, `Unaligned`; `OutOfRange`
     /// when it ends beyond [`OBJECT_LIMIT`] (Ram and objects) or [`FRAME_LIMIT`]; `Overlap` with another
     /// capability; `NoAsid`.
     pub fn insert_root<M: Machine>(

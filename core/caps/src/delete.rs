@@ -14,12 +14,16 @@ impl Db {
     /// the slot is free at once, and `More` says that the reaper still has to do. So call again while `More`
     /// comes back; on an empty slot the call lends its time to the reaper.
     ///
-    /// Errors: `EmptySlot` (and the reaper has nothing to do); `UnitBusy` for a Unit with capabilities.
+    /// # Errors
+    /// `EmptySlot` (and the reaper has nothing to do); `UnitBusy` for a Unit with capabilities.
     pub fn delete<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> Result<Progress, ErrorKind> {
         self.delete_within(m, slot, BUDGET)
     }
 
     /// [`Db::delete`] with another budget, in units of [`crate::cost`].
+    ///
+    /// # Errors
+    /// Those of [`Db::delete`].
     pub fn delete_within<M: Machine>(
         &mut self,
         m: &mut M,

@@ -74,7 +74,8 @@ impl Db {
     /// Makes, in the empty slot `dst`, the Mapping of a window of `vnode` that shows part of `target`: a Frame or DevFrame
     /// (levels 2 and 3), or a VNode of the next level.
     ///
-    /// Errors: `EmptySlot`, `InDelete`, `Frozen`; `WrongType`; `MissingRight` (WRITE on the VNodes; the frame's own rights);
+    /// # Errors
+    /// `EmptySlot`, `InDelete`, `Frozen`; `WrongType`; `MissingRight` (WRITE on the VNodes; the frame's own rights);
     /// `WrongLevel`; `BadWindow`; `WriteAndExecute`; `Unaligned`, `OutOfRange` for the offset; `NotInstalled` when the VNode is
     /// not part of an address space; `AlreadyInstalled` when the child is; `BadAddress` below the user's lowest;
     /// `WindowTaken`; `SlotOccupied`.
@@ -126,7 +127,8 @@ impl Db {
 
     /// Makes entries `first` to `first + count` of a Mapping's window show what it maps.
     ///
-    /// Errors: `EmptySlot`, `InDelete`, `Frozen`, `WrongType`, `BadWindow`.
+    /// # Errors
+    /// `EmptySlot`, `InDelete`, `Frozen`, `WrongType`, `BadWindow`.
     #[inline]
     pub fn fill<M: Machine>(m: &mut M, mapping: SlotRef, first: u64, count: u64) -> Result<(), ErrorKind> {
         let w = part(m, mapping, first, count)?;
@@ -134,7 +136,10 @@ impl Db {
         Ok(())
     }
 
-    /// Makes entries `first` to `first + count` of a Mapping's window invalid. Errors as [`Db::fill`].
+    /// Makes entries `first` to `first + count` of a Mapping's window invalid.
+    ///
+    /// # Errors
+    /// Those of [`Db::fill`].
     #[inline]
     pub fn clear_window<M: Machine>(
         m: &mut M,
@@ -149,7 +154,8 @@ impl Db {
 
     /// Gives a Mapping other rights, no more than it was made with.
     ///
-    /// Errors: `EmptySlot`, `InDelete`, `Frozen`; `WrongType`, also for the mapping of a VNode; `MissingRight`; `WriteAndExecute`.
+    /// # Errors
+    /// `EmptySlot`, `InDelete`, `Frozen`; `WrongType`, also for the mapping of a VNode; `MissingRight`; `WriteAndExecute`.
     pub fn protect<M: Machine>(m: &mut M, mapping: SlotRef, rights: Rights) -> Result<(), ErrorKind> {
         let s = usable(m.slot(mapping))?;
         if s.ty != CapType::Mapping || s.aux64 & CHILD != 0 {

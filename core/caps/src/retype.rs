@@ -41,7 +41,8 @@ impl Db {
     /// here. EndPoints and Notifys need WRITE on the dispatcher and get READ, WRITE and its REVOKE; making one of an index
     /// that has one of the same kind gives a further copy of it.
     ///
-    /// Errors: `EmptySlot`, `InDelete`, `Frozen`; `BadType`, `IllegalRetype`; `BadCount`; `BadSize`, `Unaligned`;
+    /// # Errors
+    /// `EmptySlot`, `InDelete`, `Frozen`; `BadType`, `IllegalRetype`; `BadCount`; `BadSize`, `Unaligned`;
     /// `OutOfRange` (`BadEvent` for an index); `MissingRight`; `UnitNotZeroed`; `AskMonitor`; `Overlap` (`BadEvent` for
     /// an index of the other kind); `SlotOccupied`; `NoAsid`.
     pub fn retype<M: Machine>(

@@ -15,12 +15,16 @@ impl Db {
     ///
     /// If `slot` itself lies in something that dies of it, the revocation ends there with `Done`.
     ///
-    /// Errors: `EmptySlot`, `InDelete`, `Frozen`; `MissingRight` without REVOKE; `AskMonitor`.
+    /// # Errors
+    /// `EmptySlot`, `InDelete`, `Frozen`; `MissingRight` without REVOKE; `AskMonitor`.
     pub fn revoke<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> Result<Progress, ErrorKind> {
         self.revoke_within(m, slot, BUDGET)
     }
 
     /// [`Db::revoke`] with another budget, in units of [`crate::cost`].
+    ///
+    /// # Errors
+    /// Those of [`Db::revoke`].
     pub fn revoke_within<M: Machine>(
         &mut self,
         m: &mut M,

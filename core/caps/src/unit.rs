@@ -17,7 +17,8 @@ const PULL_LOOKS: u32 = 32;
 impl Db {
     /// Zeroes the next part of a Unit, so that it can be retyped. A Unit that has become empty starts again.
     ///
-    /// Errors: `EmptySlot`, `InDelete`, `Frozen`, `WrongType`.
+    /// # Errors
+    /// `EmptySlot`, `InDelete`, `Frozen`, `WrongType`.
     pub fn zero_unit<M: Machine>(&mut self, m: &mut M, unit: SlotRef) -> Result<Progress, ErrorKind> {
         let s = usable(m.slot(unit))?;
         if s.ty != CapType::Unit {
@@ -35,7 +36,8 @@ impl Db {
     /// Takes the Unit that has been without capabilities for longest, inside a root Ram, off the list of those:
     /// its base and size. The Unit itself stays where it is.
     ///
-    /// Errors: `EmptySlot`, `InDelete`, `Frozen`; `WrongType` when `root` is no root Ram; `Nothing` when there is none (of the
+    /// # Errors
+    /// `EmptySlot`, `InDelete`, `Frozen`; `WrongType` when `root` is no root Ram; `Nothing` when there is none (of the
     /// 32 oldest).
     pub fn pull_unit<M: Machine>(&mut self, m: &mut M, root: SlotRef) -> Result<(u64, u64), ErrorKind> {
         let r = usable(m.slot(root))?;
