@@ -60,6 +60,10 @@ impl<P: Port> Client<P> {
     }
 
     /// Calls `method` and parks this thread until the answer is there.
+    ///
+    /// # Errors
+    /// `TooLong` and `TooManyRequests`: nothing was sent; `BadCapability`; what the server answered instead of a result;
+    /// `BadReply`; and why the channel has ended (`PeerGone`, `BadPeer`, `Closed`).
     #[inline]
     pub fn call<A: Encode, R: Decode>(&self, method: u8, arguments: &A) -> Result<R, CallError> {
         const { assert!(A::CAPABILITIES <= 1, "a message carries one capability at most") };
@@ -181,6 +185,9 @@ impl<P: Port> Client<P> {
     }
 
     /// Sends a message that has no answer; parks this thread while the channel is full.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`] but for the server's answers and `BadReply`.
     pub fn notify<A: Encode>(&self, method: u8, arguments: &A) -> Result<(), CallError> {
         let message = self.message(KIND_ONE_WAY, method, arguments)?;
         let sequence = self.start(message, Waiter::Thread(self.port.current()))?;

@@ -66,7 +66,10 @@ pub struct Reply<R> {
 }
 
 impl<R: Encode> Reply<R> {
-    /// Answers. After [`NotWanted`] the result is the server's again; a capability given in it is kept.
+    /// Answers.
+    ///
+    /// # Errors
+    /// [`NotWanted`]: nothing was sent, and the result is the server's again, with the capability in it.
     pub fn send(mut self, result: &R) -> Result<(), NotWanted> {
         match self.channel.take() {
             // Asked first, so that a result that nobody wants is not encoded.

@@ -48,7 +48,10 @@ impl Request {
         Answer::error(CallError::UnknownMethod, self.capability)
     }
 
-    /// The arguments. What has none of them fails with [`CallError::Malformed`].
+    /// The arguments.
+    ///
+    /// # Errors
+    /// The answer [`CallError::Malformed`], when what came is no such arguments.
     #[inline(always)]
     pub fn arguments<A: Decode>(&self) -> Result<A, Answer> {
         const { assert!(A::CAPABILITIES <= 1, "a message carries one capability at most") };
@@ -110,6 +113,10 @@ pub struct Replies<'a> {
 
 impl Replies<'_> {
     /// The arguments of a deferred request, and its reply.
+    ///
+    /// # Errors
+    /// The answer to give at once: that of [`Request::arguments`], [`CallError::TooManyRequests`], or
+    /// [`CallError::BadPeer`] when a request of this number waits already.
     pub fn defer<A: Decode, R: Encode>(self, request: &Request) -> Result<(A, Reply<R>), Answer> {
         const { assert!(R::CAPABILITIES <= 1, "a message carries one capability at most") };
         // Before the arguments: from there on the handler owns their capability.

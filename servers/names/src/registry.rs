@@ -75,8 +75,11 @@ impl<S: Clone, W> Registry<S, W> {
         self.services.get(name).map(|entry| entry.service.clone()).ok_or(NamesError::NotFound)
     }
 
-    /// Keeps a request until a service of this name is registered. It comes back if there is one already, or with the
-    /// reason why it cannot be kept.
+    /// Keeps a request until a service of this name is registered.
+    ///
+    /// # Errors
+    /// The request comes back: with `Ok` if there is such a service already, with `BadName`, or with `Exhausted` when
+    /// [`MAX_WAITERS`] wait.
     pub fn wait(&mut self, name: &str, request: W) -> Result<(), (W, Result<(), NamesError>)> {
         match self.find(name) {
             Ok(_) => return Err((request, Ok(()))),

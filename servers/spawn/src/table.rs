@@ -95,7 +95,10 @@ impl<C, W> Table<C, W> {
         (process, self.waiting.remove(&pid).unwrap_or_default())
     }
 
-    /// Keeps a request until the process has ended. It comes back with the answer if that is known.
+    /// Keeps a request until the process has ended.
+    ///
+    /// # Errors
+    /// The request comes back with its answer: how the process ended, or `NoProcess`.
     pub fn wait(&mut self, pid: Pid, request: W) -> Result<(), (W, Result<ExitStatus, SpawnError>)> {
         if self.living.contains_key(&pid) {
             self.waiting.entry(pid).or_default().push(request);

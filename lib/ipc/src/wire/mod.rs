@@ -238,8 +238,10 @@ impl Source for ByteSource<'_> {
     }
 }
 
-/// Decodes a message that came in one packet. A capability that the value has no place for is an
-/// error; after any error the capability is still the caller's to delete.
+/// Decodes a message that came in one packet.
+///
+/// # Errors
+/// [`Malformed`], also when the value has no place for the capability, which is still the caller's to delete then.
 #[inline(always)]
 pub fn decode_packet<T: Decode>(
     header: Header,
@@ -273,7 +275,10 @@ fn decode_short<T: Decode>(
     decode_bytes(payload, capability)
 }
 
-/// Decodes a message that came as bytes, in one packet or many. As [`decode_packet`] otherwise.
+/// Decodes a message that came as bytes, in one packet or many.
+///
+/// # Errors
+/// As [`decode_packet`].
 pub fn decode_bytes<T: Decode>(bytes: &[u8], capability: Option<CapAddr>) -> Result<T, Malformed> {
     if const { fits::<T>() } {
         return Err(Malformed);
