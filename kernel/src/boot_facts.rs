@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_banner_is_what_the_contract_says() {
+    fn the_banner_names_version_board_cores_and_memory() {
         let mut banner = String::new();
         facts(|_| ()).banner(&mut banner).unwrap();
         assert!(banner.starts_with("barreldish 0."), "{banner}");

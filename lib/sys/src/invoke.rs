@@ -29,7 +29,8 @@ pub struct Identity {
     pub kind: CapType,
     /// Its rights.
     pub rights: Rights,
-    /// Flags, see PROTOCOL and the kernel.
+    /// Bit 0: no copy or descendant is on another core; 1: frozen by a revoke; 2: being deleted; 3: a memory server's
+    /// root. The higher ones are the kernel's own (`caps::Flags`).
     pub flags: u64,
     /// Physical base, first interrupt or first number.
     pub base: u64,
