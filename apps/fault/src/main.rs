@@ -1,7 +1,11 @@
 //! `fault KIND`: does what a program may not do. It should end with a report, and nobody else should notice.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+mod arch;
+
 use barreldish::{args, eprintln, println};
+
+use arch::undefined_instruction;
 
 /// Status after wrong usage.
 const USAGE_STATUS: i32 = 2;
@@ -69,15 +73,4 @@ fn overflow_stack() {
 fn deeper(depth: u64) -> u64 {
     let block = core::hint::black_box([depth; 64]);
     if depth == 0 { 0 } else { deeper(depth.wrapping_add(1)) + core::hint::black_box(&block)[0] }
-}
-
-#[cfg(target_arch = "aarch64")]
-fn undefined_instruction() {
-    // SAFETY: changes nothing; the exception does not return here.
-    unsafe { core::arch::asm!("udf #0") };
-}
-
-#[cfg(not(target_arch = "aarch64"))]
-fn undefined_instruction() {
-    std::process::abort();
 }
