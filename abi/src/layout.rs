@@ -35,8 +35,6 @@ pub const PAGE_CNODE: u64 = 1;
 pub const USER_LOWEST: u64 = 0x1_0000;
 /// One past the highest user address (48 bits).
 pub const USER_END: u64 = 1 << 48;
-/// Where programs are linked (the linker's default for this target).
-pub const IMAGE_BASE: u64 = 0x20_0000;
 /// Start of the window for the heap.
 pub const HEAP_BASE: u64 = 0x10_0000_0000;
 /// Start of the window for mappings that the runtime makes for itself and on request.
