@@ -38,7 +38,7 @@ extern "C" fn boot_in_high_half(tree: u64, image: u64) -> ! {
     let kernel = Range { base: image, size: image_end - KERNEL_BASE };
     mmu::settle(image, machine.has_option("pmu=user"));
     open_device_window(&mut windows, &machine);
-    start_board(&machine, image);
+    start_board(&machine);
     windows.seal_record();
     open_direct_window(&mut windows, &machine, kernel);
     let start = &raw mut BOOT_MEMORY as u64;
@@ -59,10 +59,10 @@ fn read_tree(windows: &mut mmu::Windows, tree: u64) -> Option<Facts> {
 }
 
 /// Starts the board; from here on a panic is heard.
-fn start_board(machine: &Facts, image: u64) {
+fn start_board(machine: &Facts) {
     if machine.console.size != 0 {
         // SAFETY: the device window stands and stays; nobody has looked at the record yet.
-        unsafe { record::begin(image, Board::console(machine, DEVICE_BASE), Power::new(machine.conduit)) };
+        unsafe { record::begin(Board::console(machine, DEVICE_BASE), Power::new(machine.conduit)) };
     }
     if let Err(lack) = machine.check() {
         panic!("{lack}");

@@ -6,15 +6,12 @@
 use core::mem::MaybeUninit;
 
 use crate::board::{Board, Console, Mmio, Power};
-use crate::boot_map::KERNEL_BASE;
 
 /// The constants of a core.
 #[repr(C)]
 pub struct CoreRecord {
     /// [`MAGIC`] once there is a record; boot clears it first.
     magic: u64,
-    /// Physical address of the image.
-    image: u64,
     /// Where panics are reported.
     pub console: Console<Mmio>,
     /// How the machine is switched off.
@@ -36,8 +33,8 @@ unsafe extern "C" {
 ///
 /// # Safety
 /// Once, at boot, before anything else of this module is called and while the page is mapped writable.
-pub(super) unsafe fn begin(image: u64, console: Console<Mmio>, power: Power) {
-    let record = CoreRecord { magic: MAGIC, image, console, power, board: MaybeUninit::uninit() };
+pub(super) unsafe fn begin(console: Console<Mmio>, power: Power) {
+    let record = CoreRecord { magic: MAGIC, console, power, board: MaybeUninit::uninit() };
     // SAFETY: the link script gives the record a page of its own; the caller says that nobody else looks yet.
     unsafe { (&raw mut CORE_RECORD).cast::<CoreRecord>().write(record) };
 }
@@ -65,11 +62,4 @@ pub fn record() -> Option<&'static CoreRecord> {
 pub fn board() -> &'static Board {
     // SAFETY: boot completes the record before it calls the kernel, whose code is the only caller.
     unsafe { (*(&raw const CORE_RECORD).cast::<CoreRecord>()).board.assume_init_ref() }
-}
-
-/// Physical address of something in the kernel's window (image, stack, boot memory).
-pub fn window_physical(va: u64) -> u64 {
-    // SAFETY: as `board`.
-    let image = unsafe { (*(&raw const CORE_RECORD).cast::<CoreRecord>()).image };
-    va - KERNEL_BASE + image
 }
