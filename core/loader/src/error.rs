@@ -1,7 +1,9 @@
 //! Why an executable is refused.
 use core::fmt;
 
-use crate::{MAX_HEADERS, MAX_SEGMENTS, PAGE_SIZE};
+use abi::PAGE_SIZE;
+
+use crate::{MAX_HEADERS, MAX_SEGMENTS};
 
 /// What is wrong with an executable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ use elf::segment::ProgramHeader;
 
 pub use error::{LoadError, SegmentFault};
 use header::FileHeader;
-pub use segment::{PAGE_SIZE, Segment, Tls};
+pub use segment::{Segment, Tls};
 
 /// Most loadable segments of an image; linkers make three to five.
 pub const MAX_SEGMENTS: usize = 16;

@@ -1,14 +1,11 @@
 //! One program header: what it asks for, and whether that can be had.
 use core::ops::Range;
 
-use abi::cap::Rights;
+use abi::{PAGE_SIZE, Rights};
 use elf::abi::{PF_R, PF_W, PF_X};
 use elf::segment::ProgramHeader;
 
 use crate::{Limits, SegmentFault};
-
-/// Bytes of a page, the unit of rights.
-pub const PAGE_SIZE: u64 = 4096;
 
 /// A part of the image that is mapped with one set of rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
