@@ -1,7 +1,7 @@
 //! Invocations: what can be asked of a capability of each kind. Each answers with the kernel's [`Error`] when refused.
 
 use abi::packet::Packet;
-use abi::syscall::{KernelFact, MAP_FILL};
+use abi::syscall::MAP_FILL;
 use abi::{CapType, Rights, Syscall};
 
 use crate::cap::{
@@ -295,10 +295,6 @@ pub struct Log {
 }
 
 impl Cap<Kernel> {
-    /// Asks for a number.
-    pub fn fact(self, fact: KernelFact) -> Result<u64> {
-        Ok(call(Syscall::KernelInfo, [self.word(), fact as u64])?[1])
-    }
     /// Reads the kernel's log at `position` (or at its oldest byte, if that is later).
     pub fn read_log(self, position: u64) -> Result<Log> {
         let answer = call(Syscall::LogRead, [self.word(), position])?;
