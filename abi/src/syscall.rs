@@ -41,8 +41,9 @@ syscalls! {
     /// Lets the other ready dispatchers run first. Returns at once if there is none; otherwise the dispatcher is next entered by
     /// an upcall. Issue it disabled.
     Yield = 4;
-    /// Resumes the context in save area `x0` ([`Area`](crate::frame::Area)) and leaves disabled mode. Returns 0 without resuming when
-    /// events are ready: handle them and call again.
+    /// Resumes the context in save area `x0` and leaves disabled mode: [`Area::Enabled`](crate::frame::Area::Enabled) (0) or
+    /// [`Area::Trap`](crate::frame::Area::Trap) (2), no other. Returns 0 without resuming when events are ready: handle them and
+    /// call again.
     Resume = 5;
     /// Ends the calling dispatcher with exit code `x0`. Does not return.
     Exit = 6;
