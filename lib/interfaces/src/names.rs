@@ -17,7 +17,7 @@
 use crate::error::errors;
 use alloc::string::String;
 use alloc::vec::Vec;
-use ipc::Capability;
+use ipc::{CallError, Capability};
 
 /// Longest name of a service, in bytes.
 pub const MAX_NAME: usize = 64;
@@ -70,6 +70,20 @@ errors! {
         BadEndpoint => "the capability is not a free endpoint",
         /// As many clients as the server can have.
         Exhausted => "the service has no room for another client",
+    }
+}
+
+/// What the client is told when the service does not take it. A call that failed was the name service's own, so the
+/// client, whose call has not, learns only what that means for it.
+impl From<ServiceError> for NamesError {
+    fn from(error: ServiceError) -> NamesError {
+        match error {
+            ServiceError::Refused => NamesError::Refused,
+            ServiceError::BadEndpoint => NamesError::BadEndpoint,
+            ServiceError::Exhausted => NamesError::Exhausted,
+            ServiceError::Call(CallError::PeerGone) => NamesError::ServiceGone,
+            ServiceError::Call(_) => NamesError::Refused,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use core::cell::RefCell;
 use abi::Rights;
 use abi::layout::{NAMES_OWN, NAMES_PEER, SELF_DISPATCHER};
 use domain::servers::{INIT_DOMAIN, MEM_DOMAIN, MEMORY_CLIENTS, NAMES, NAMES_DOMAIN};
-use interfaces::{Names, NamesClient, NamesError, NamesServer, ServiceClient, ServiceError};
+use interfaces::{Names, NamesClient, NamesError, NamesServer, ServiceClient};
 use ipc::{Caller, Capability, Reply};
 use rt::names::MEMORY;
 use rt::{LmpPort, OwnedCap, RtError, slots};
@@ -99,15 +99,6 @@ fn check_offer(bootstrap: &Bootstrap, caller: &Caller, name: &str) -> Result<(),
     if bootstrap.service(name).is_some() { Err(NamesError::Taken) } else { Ok(()) }
 }
 
-fn refusal(error: ServiceError) -> NamesError {
-    match error {
-        ServiceError::Refused => NamesError::Refused,
-        ServiceError::BadEndpoint => NamesError::BadEndpoint,
-        ServiceError::Exhausted => NamesError::Exhausted,
-        ServiceError::Call(error) => NamesError::Call(error),
-    }
-}
-
 impl Names for Bootstrap {
     async fn register(
         &self,
@@ -142,8 +133,8 @@ impl Names for Bootstrap {
             slots::discard(endpoint.address());
             return Err(NamesError::NotFound);
         };
-        let accepted = service.accept_async(caller.domain, Capability::give(endpoint.address())).await;
-        accepted.map(|peer| Capability::give(peer.address())).map_err(refusal)
+        let peer = service.accept_async(caller.domain, Capability::give(endpoint.address())).await?;
+        Ok(Capability::give(peer.address()))
     }
 
     fn wait_for(&self, caller: &Caller, name: String, reply: Waiting) {

@@ -8,7 +8,7 @@ use core::fmt;
 
 use domain::servers::{ATTACH, FIRST_PROCESS, MEMORY_CLIENTS, NAMES};
 use interfaces::{Names, NamesError, NamesServer, Service, ServiceClient, ServiceError, ServiceServer};
-use ipc::{CallError, Caller, Capability, Reply};
+use ipc::{Caller, Capability, Reply};
 use rt::{LmpPort, RtError};
 
 use crate::registry::Registry;
@@ -120,7 +120,7 @@ impl Names for Directory {
             Ok(Target::Server(server)) => {
                 let endpoint = Capability::give(endpoint.address());
                 let accepted = server.accept_async(caller.domain, endpoint).await;
-                return accepted.map(|peer| Capability::give(peer.address())).map_err(refusal);
+                return Ok(Capability::give(accepted?.address()));
             }
             Ok(Target::Attach) if caller.domain < FIRST_PROCESS => {
                 return self.open_attach(caller.domain, endpoint);
@@ -174,15 +174,5 @@ fn own_error(error: RtError) -> NamesError {
     match error {
         RtError::Kernel(_) => NamesError::BadEndpoint,
         _ => NamesError::Exhausted,
-    }
-}
-
-fn refusal(error: ServiceError) -> NamesError {
-    match error {
-        ServiceError::Refused => NamesError::Refused,
-        ServiceError::BadEndpoint => NamesError::BadEndpoint,
-        ServiceError::Exhausted => NamesError::Exhausted,
-        ServiceError::Call(CallError::PeerGone) => NamesError::ServiceGone,
-        ServiceError::Call(_) => NamesError::Refused,
     }
 }
