@@ -4,10 +4,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use console::{ClientId, Console, Effect, Error, MAX_WRITE, Mode, Read, Token};
-use interfaces::{ConsoleError, ConsoleMode};
+use interfaces::{ConsoleError, ConsoleMode, MAX_CONSOLE_WRITE};
 
-/// Bytes of one request to write.
-pub const MAX_REQUEST: usize = 64 * 1024;
 /// Requests to write that a session may have waiting.
 const MAX_JOBS: usize = 16;
 /// Requests that wait for Ctrl-C, all sessions together.
@@ -140,7 +138,7 @@ impl<R: Requests> Desk<R> {
         };
         let answer = match bytes.len() {
             0 => Ok(()),
-            length if length > MAX_REQUEST => Err(ConsoleError::WriteTooLong),
+            length if length > MAX_CONSOLE_WRITE => Err(ConsoleError::WriteTooLong),
             _ if session.jobs.len() >= MAX_JOBS => Err(ConsoleError::TooManyWrites),
             _ => {
                 session.jobs.push_back(Job { bytes, done: 0, request });

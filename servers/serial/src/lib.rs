@@ -14,5 +14,5 @@ extern crate alloc;
 mod desk;
 mod server;
 
-pub use desk::{Desk, MAX_REQUEST, Order, Requests};
+pub use desk::{Desk, Order, Requests};
 pub use server::{BAUD, StartError, serve};

@@ -58,7 +58,7 @@ fn orders(desk: &mut Desk<Numbers>) -> Vec<String> {
 fn a_write_of_any_legal_length_comes_out_whole_and_is_answered_once() {
     let mut desk = desk();
     let text: String = (0..6000).map(|n| format!("line {n}\n")).collect();
-    assert!(text.len() > 10 * MAX_WRITE && text.len() < MAX_REQUEST);
+    assert!(text.len() > 10 * MAX_WRITE && text.len() < MAX_CONSOLE_WRITE);
     assert!(desk.write(7, 70, text.clone().into_bytes(), 1).is_ok());
     assert_eq!(orders(&mut desk), Vec::<String>::new(), "it is longer than all buffers");
     assert_eq!(screen(&mut desk), text.replace('\n', "\r\n"));
@@ -82,10 +82,13 @@ fn writes_of_a_session_come_out_in_order_and_are_answered_in_order() {
 fn what_cannot_be_written_is_answered_at_once() {
     let mut desk = desk();
     assert_eq!(desk.write(7, 70, vec![], 1), Err((1, Ok(()))));
-    assert_eq!(desk.write(7, 70, vec![b'x'; MAX_REQUEST + 1], 2), Err((2, Err(ConsoleError::WriteTooLong))));
+    assert_eq!(
+        desk.write(7, 70, vec![b'x'; MAX_CONSOLE_WRITE + 1], 2),
+        Err((2, Err(ConsoleError::WriteTooLong)))
+    );
     // The first job is in the console's hands, the others wait.
     while desk.sessions[&7].jobs.len() < MAX_JOBS {
-        assert_eq!(desk.write(7, 70, vec![b'x'; MAX_REQUEST], 3), Ok(()));
+        assert_eq!(desk.write(7, 70, vec![b'x'; MAX_CONSOLE_WRITE], 3), Ok(()));
     }
     assert_eq!(desk.write(7, 70, vec![b'x'], 4), Err((4, Err(ConsoleError::TooManyWrites))));
     assert_eq!(desk.write(8, 80, vec![b'y'], 5), Ok(()), "others are not concerned");
