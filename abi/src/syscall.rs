@@ -23,7 +23,17 @@ macro_rules! syscalls {
             pub const fn from_number(number: u64) -> Option<Syscall> {
                 match number { $($number => Some(Syscall::$name),)* _ => None }
             }
+            /// How many there are; their numbers are those below.
+            pub const COUNT: u64 = [$($number),*].len() as u64;
         }
+        const _: () = {
+            let numbers: [u64; Syscall::COUNT as usize] = [$($number),*];
+            let mut next = 0;
+            while next < numbers.len() {
+                assert!(numbers[next] == next as u64, "system calls are numbered without a gap");
+                next += 1;
+            }
+        };
     };
 }
 

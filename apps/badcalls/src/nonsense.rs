@@ -3,9 +3,6 @@
 use abi::layout::{SELF_DISPATCHER, START_FRAME};
 use abi::{CapAddr, Syscall};
 
-/// The last number of a system call that exists.
-const LAST: u64 = Syscall::ConsoleRelease as u64;
-
 /// A source of senseless calls.
 pub(crate) struct Nonsense {
     state: u64,
@@ -33,8 +30,8 @@ impl Nonsense {
     pub(crate) fn choose(&mut self) -> (u64, [u64; 7]) {
         let number = match self.below(8) {
             0 => self.next() | 1 << 20,
-            1 => LAST + 1 + self.below(200),
-            _ => self.below(LAST + 1),
+            1 => Syscall::COUNT + self.below(200),
+            _ => self.below(Syscall::COUNT),
         };
         let arguments = core::array::from_fn(|_| self.argument());
         match Syscall::from_number(number) {
@@ -110,7 +107,7 @@ mod tests {
     #[test]
     fn every_call_that_returns_is_made_and_none_that_does_not() {
         let mut nonsense = Nonsense::new(1);
-        let mut made = [0; LAST as usize + 1];
+        let mut made = [0; Syscall::COUNT as usize];
         for _ in 0..10_000 {
             let (number, x) = nonsense.choose();
             if let Some(count) = made.get_mut(number as usize) {
