@@ -6,13 +6,11 @@ mod arch;
 mod nonsense;
 
 use abi::{Error, ErrorKind};
-use barreldish::{args, eprintln, println};
+use barreldish::{ExitCode, args, eprintln, println};
 
 use arch::raw_call;
 use nonsense::Nonsense;
 
-/// Status after wrong usage.
-const USAGE_STATUS: i32 = 2;
 /// Calls that are made if nothing else is said.
 const COUNT: u64 = 10_000;
 
@@ -25,18 +23,18 @@ struct Tally {
 }
 
 #[barreldish::main]
-fn main() -> i32 {
+fn main() -> ExitCode {
     let arguments = args();
     let number = |index: usize, default| arguments.get(index).map_or(Ok(default), |text| text.parse::<u64>());
     let (Ok(seed), Ok(count), true) = (number(1, 1), number(2, COUNT), arguments.len() <= 3) else {
         eprintln!("badcalls: expected SEED and COUNT, SEED, or nothing");
-        return USAGE_STATUS;
+        return ExitCode::USAGE;
     };
     // Before the calls, since what they do to this program may keep it from opening its session at the console.
     println!("badcalls: {count} calls with seed {seed}");
     let tally = run(seed, count);
     println!("badcalls: {} refused, {} unknown, {} taken", tally.refused, tally.unknown, tally.taken);
-    0
+    ExitCode::SUCCESS
 }
 
 fn run(seed: u64, count: u64) -> Tally {

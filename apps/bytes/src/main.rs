@@ -9,26 +9,24 @@ mod hash;
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use barreldish::{args, eprintln, println};
+use barreldish::{ExitCode, args, eprintln, println};
 
 use hash::Fnv1a;
 
-/// Status after wrong usage.
-const USAGE_STATUS: i32 = 2;
 /// Bytes that one read asks for at most.
 const CHUNK: u64 = 4096;
 
 #[barreldish::main]
-fn main() -> i32 {
+fn main() -> ExitCode {
     match parse(args().get(1..).unwrap_or_default()) {
-        Ok(count) => run(count).map_or_else(|what| fail(&what, 1), |()| 0),
-        Err(what) => fail(&what, USAGE_STATUS),
+        Ok(count) => run(count).map_or_else(|what| fail(&what, ExitCode::FAILURE), |()| ExitCode::SUCCESS),
+        Err(what) => fail(&what, ExitCode::USAGE),
     }
 }
 
-fn fail(what: &str, status: i32) -> i32 {
+fn fail(what: &str, code: ExitCode) -> ExitCode {
     eprintln!("bytes: {what}");
-    status
+    code
 }
 
 fn parse(arguments: &[&str]) -> Result<u64, String> {

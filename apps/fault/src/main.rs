@@ -3,12 +3,10 @@
 
 mod arch;
 
-use barreldish::{args, eprintln, println};
+use barreldish::{ExitCode, args, eprintln, println};
 
 use arch::undefined_instruction;
 
-/// Status after wrong usage.
-const USAGE_STATUS: i32 = 2;
 /// An address of the kernel's half.
 const KERNEL_ADDRESS: usize = 0xffff_8000_0000_0000;
 
@@ -23,17 +21,17 @@ const KINDS: [(&str, fn()); 6] = [
 ];
 
 #[barreldish::main]
-fn main() -> i32 {
+fn main() -> ExitCode {
     let arguments = args();
     let kind = KINDS.iter().find(|(name, _)| arguments.get(1..) == Some(&[*name]));
     let Some((name, act)) = kind else {
         let [a, b, c, d, e, f] = KINDS.map(|(name, _)| name);
         eprintln!("fault: expected {a}, {b}, {c}, {d}, {e} or {f}");
-        return USAGE_STATUS;
+        return ExitCode::USAGE;
     };
     act();
     println!("fault: {name}: nothing has happened");
-    1
+    ExitCode::FAILURE
 }
 
 fn read_null() {

@@ -10,12 +10,10 @@ use abi::ErrorKind;
 use abi::layout::{FRAME_SIZE, SELF_DISPATCHER};
 use abi::packet::{FLAG_BYTES, Header, PACKET_SIZE, Packet};
 use barreldish::interfaces::{CONSOLE, ConsoleClient};
-use barreldish::{LmpPort, args, eprintln, println};
+use barreldish::{ExitCode, LmpPort, args, eprintln, println};
 use ipc::{Capability, KIND_CALL, KIND_HELLO, Stub};
 use sys::{Cap, Dispatcher, EndPoint, Rights};
 
-/// Status after wrong usage.
-const USAGE_STATUS: i32 = 2;
 /// Packets that are sent at most, if nothing else is said.
 const PACKETS: u64 = 100_000;
 /// An event index that the runtime does not reach in a program with so few channels.
@@ -35,14 +33,14 @@ struct Tally {
 }
 
 #[barreldish::main]
-fn main() -> i32 {
+fn main() -> ExitCode {
     let arguments = args();
     let packets = match arguments.get(1..).unwrap_or_default() {
         [] => PACKETS,
         [count] if count.parse::<u64>().is_ok() => count.parse().unwrap_or(PACKETS),
         _ => {
             eprintln!("flood: expected PACKETS or nothing");
-            return USAGE_STATUS;
+            return ExitCode::USAGE;
         }
     };
     match connect() {
@@ -50,11 +48,11 @@ fn main() -> i32 {
             let tally = flood(console, packets);
             let end = if tally.closed { ", then the channel was closed" } else { "" };
             println!("flood: {} packets taken, {} times full{end}", tally.taken, tally.full);
-            0
+            ExitCode::SUCCESS
         }
         Err(what) => {
             eprintln!("flood: {what}");
-            1
+            ExitCode::FAILURE
         }
     }
 }

@@ -9,34 +9,31 @@ mod arguments;
 use alloc::string::{String, ToString};
 
 use barreldish::process::{Child, Processes};
-use barreldish::{args, eprintln};
+use barreldish::{ExitCode, args, eprintln};
 
 use arguments::{Pair, parse};
 
-/// Status after wrong usage.
-const USAGE_STATUS: i32 = 2;
-
 #[barreldish::main]
-fn main() -> i32 {
+fn main() -> ExitCode {
     let arguments = args();
     match parse(arguments.get(1..).unwrap_or_default()) {
-        Ok((pair, other)) => run(pair, other).unwrap_or_else(|what| fail(&what, 1)),
-        Err(what) => fail(&what, USAGE_STATUS),
+        Ok((pair, other)) => run(pair, other).unwrap_or_else(|what| fail(&what, ExitCode::FAILURE)),
+        Err(what) => fail(&what, ExitCode::USAGE),
     }
 }
 
-fn fail(what: &str, status: i32) -> i32 {
+fn fail(what: &str, code: ExitCode) -> ExitCode {
     eprintln!("lines: {what}");
-    status
+    code
 }
 
-/// Prints both pairs at the same time; the status is that of the other, or 0.
-fn run(pair: Pair<'_>, other: Option<Pair<'_>>) -> Result<i32, String> {
+/// Prints both pairs at the same time; the exit code is that of the other, if there is one.
+fn run(pair: Pair<'_>, other: Option<Pair<'_>>) -> Result<ExitCode, String> {
     let child = other.map(start).transpose()?;
     print(pair)?;
     match child {
-        Some(child) => Ok(child.wait().map_err(|error| error.to_string())?.code()),
-        None => Ok(0),
+        Some(child) => Ok(ExitCode(child.wait().map_err(|error| error.to_string())?.code())),
+        None => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
+use barreldish::ExitCode;
 use shell::command::{Command, Table};
 use shell::language::Host;
 
@@ -10,8 +11,6 @@ use crate::interpreter::Shell;
 use crate::world::Failure;
 use crate::{capabilities, report};
 
-/// Status of a command that was called wrongly.
-pub const USAGE_STATUS: i32 = 2;
 /// What clears a terminal: cursor to the corner, all erased (ECMA-48: CUP, ED).
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
@@ -125,7 +124,7 @@ type Run = fn(&mut Shell, &[&str]) -> Outcome;
 
 /// Runs a command and reports its failure. The first argument is its name, which `run` does not see.
 fn finish(shell: &mut Shell, arguments: &[&str], run: Run) -> i32 {
-    let Some((&name, rest)) = arguments.split_first() else { return USAGE_STATUS };
+    let Some((&name, rest)) = arguments.split_first() else { return ExitCode::USAGE.0 };
     match run(shell, rest) {
         Ok(status) => status,
         Err(Complaint::Failed(what)) => {
@@ -136,7 +135,7 @@ fn finish(shell: &mut Shell, arguments: &[&str], run: Run) -> i32 {
             shell.complain(name, &what);
             let synopsis = COMMANDS.find(name).map(Command::synopsis).unwrap_or_default();
             shell.world.print(&format!("usage: {synopsis}\n"));
-            USAGE_STATUS
+            ExitCode::USAGE.0
         }
     }
 }

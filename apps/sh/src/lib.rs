@@ -48,7 +48,7 @@ pub fn main() -> i32 {
         ["-c", line] => shell.evaluate(line),
         _ => {
             barreldish::eprintln!("sh: expected no arguments, or -c and a line\nusage: sh [-c LINE]");
-            commands::USAGE_STATUS
+            barreldish::ExitCode::USAGE.0
         }
     }
 }

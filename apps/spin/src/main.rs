@@ -3,13 +3,10 @@
 
 use core::time::Duration;
 
-use barreldish::{args, eprintln, time};
-
-/// Status after wrong usage.
-const USAGE_STATUS: i32 = 2;
+use barreldish::{ExitCode, args, eprintln, time};
 
 #[barreldish::main]
-fn main() -> i32 {
+fn main() -> ExitCode {
     let arguments = args();
     match arguments.get(1).map(|text| text.parse().map(Duration::from_millis)) {
         None => loop {
@@ -20,11 +17,11 @@ fn main() -> i32 {
             while start.elapsed() < span {
                 core::hint::spin_loop();
             }
-            0
+            ExitCode::SUCCESS
         }
         Some(_) => {
             eprintln!("spin: expected MILLISECONDS or nothing");
-            USAGE_STATUS
+            ExitCode::USAGE
         }
     }
 }

@@ -12,6 +12,8 @@ impl ExitCode {
     pub const SUCCESS: ExitCode = ExitCode(0);
     /// Something went wrong.
     pub const FAILURE: ExitCode = ExitCode(1);
+    /// The program was called wrongly.
+    pub const USAGE: ExitCode = ExitCode(2);
 }
 
 /// What `main` may return.
