@@ -3,7 +3,7 @@
 use crate::parse::{Interface, Method, Style};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::Ident;
+use syn::{Ident, Type};
 
 pub(crate) fn generate(interface: &Interface) -> TokenStream {
     let server_trait = server_trait(interface);
@@ -136,26 +136,29 @@ fn service(interface: &Interface) -> TokenStream {
     }
 }
 
-/// Names for decoded arguments that cannot clash with those of the code around them.
-fn positions(method: &Method) -> Vec<Ident> {
-    (0..method.arguments.len()).map(|index| format_ident!("argument_{index}")).collect()
+/// What the code for a method is made of.
+struct Arm<'a> {
+    index: u8,
+    name: &'a Ident,
+    /// Of the decoded arguments: they cannot clash with the names of the code around them.
+    names: Vec<Ident>,
+    tuple: TokenStream,
+    result: &'a Type,
+}
+
+fn arm(index: usize, method: &Method) -> Arm<'_> {
+    let names = (0..method.arguments.len()).map(|index| format_ident!("argument_{index}")).collect();
+    let (tuple, result) = (method.owned_tuple(), &method.result);
+    Arm { index: index as u8, name: &method.name, names, tuple, result }
 }
 
 fn serve_arm(index: usize, method: &Method) -> TokenStream {
-    let index = index as u8;
-    let (name, names, tuple, result) =
-        (&method.name, positions(method), method.owned_tuple(), &method.result);
-    let names = quote! { #(#names),* };
-    let comma = if method.arguments.is_empty() {
-        quote! {}
-    } else {
-        quote! { , }
-    };
+    let Arm { index, name, names, tuple, result } = arm(index, method);
     match method.style {
         Style::AtOnce => quote! {
             #index => match request.arguments::<#tuple>() {
-                Ok((#names #comma)) => {
-                    let result: #result = self.service.#name(caller #comma #names);
+                Ok((#(#names,)*)) => {
+                    let result: #result = self.service.#name(caller #(, #names)*);
                     ::ipc::at_once::<#result>(&result, words)
                 }
                 Err(answer) => ::ipc::Served::Answer(answer),
@@ -164,8 +167,8 @@ fn serve_arm(index: usize, method: &Method) -> TokenStream {
         Style::Async => quote! { #index => ::ipc::Served::Run, },
         Style::Deferred => quote! {
             #index => match replies.defer::<#tuple, #result>(request) {
-                Ok(((#names #comma), reply)) => {
-                    self.service.#name(caller #comma #names, reply);
+                Ok(((#(#names,)*), reply)) => {
+                    self.service.#name(caller #(, #names)*, reply);
                     ::ipc::Served::Later
                 }
                 Err(answer) => ::ipc::Served::Answer(answer),
@@ -178,19 +181,11 @@ fn run_arm(index: usize, method: &Method) -> Option<TokenStream> {
     if method.style != Style::Async {
         return None;
     }
-    let index = index as u8;
-    let (name, names, tuple, result) =
-        (&method.name, positions(method), method.owned_tuple(), &method.result);
-    let names = quote! { #(#names),* };
-    let comma = if method.arguments.is_empty() {
-        quote! {}
-    } else {
-        quote! { , }
-    };
+    let Arm { index, name, names, tuple, result } = arm(index, method);
     Some(quote! {
         #index => match request.arguments::<#tuple>() {
-            Ok((#names #comma)) => {
-                let result: #result = self.service.#name(&caller #comma #names).await;
+            Ok((#(#names,)*)) => {
+                let result: #result = self.service.#name(&caller #(, #names)*).await;
                 ::ipc::Answer::of::<#result>(&result)
             }
             Err(answer) => answer,
