@@ -7,7 +7,12 @@
 //! ```
 //!
 //! Tables are named by their place in an area of memory, so that building them needs no pointers and runs on the
-//! host. Descriptors: Arm ARM (DDI 0487), D8.3, 4 KiB granule.
+//! host.
+
+use crate::descriptor::{
+    ACCESSED, ADDRESS, DEVICE, EXECUTE_NEVER, INNER_SHAREABLE, READ_ONLY, TABLE_OR_PAGE, USER_EXECUTE_NEVER,
+    VALID,
+};
 
 /// Where the image is linked and mapped.
 pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
@@ -18,42 +23,18 @@ pub const DEVICE_BASE: u64 = 0xffff_c000_0000_0000;
 /// One past the highest physical address that the windows reach (46 bits).
 pub const PHYSICAL_END: u64 = DEVICE_BASE - DIRECT_BASE;
 
-/// Descriptor bits.
-pub mod bits {
-    /// Valid.
-    pub const VALID: u64 = 1;
-    /// A table (levels 0 to 2) or a page (level 3).
-    pub const TABLE_OR_PAGE: u64 = 1 << 1;
-    /// MAIR index 1: device memory; index 0 is normal memory.
-    pub const DEVICE: u64 = 1 << 2;
-    /// Not writable.
-    pub const READ_ONLY: u64 = 1 << 7;
-    /// Coherent with all cores.
-    pub const INNER_SHAREABLE: u64 = 3 << 8;
-    /// Accessed: no fault at the first use.
-    pub const ACCESSED: u64 = 1 << 10;
-    /// Not executable at EL1.
-    pub const PRIVILEGED_EXECUTE_NEVER: u64 = 1 << 53;
-    /// Not executable at EL0.
-    pub const USER_EXECUTE_NEVER: u64 = 1 << 54;
-    /// Never executable.
-    pub const EXECUTE_NEVER: u64 = PRIVILEGED_EXECUTE_NEVER | USER_EXECUTE_NEVER;
-    /// The output address.
-    pub const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
-}
-
 /// What is mapped, and with which rights.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u64)]
 pub enum Kind {
     /// RAM, read and write.
-    Data = bits::VALID | bits::INNER_SHAREABLE | bits::ACCESSED | bits::EXECUTE_NEVER,
+    Data = VALID | INNER_SHAREABLE | ACCESSED | EXECUTE_NEVER,
     /// RAM, read.
-    Constant = bits::VALID | bits::INNER_SHAREABLE | bits::ACCESSED | bits::EXECUTE_NEVER | bits::READ_ONLY,
+    Constant = VALID | INNER_SHAREABLE | ACCESSED | EXECUTE_NEVER | READ_ONLY,
     /// RAM, read and execute at EL1.
-    Text = bits::VALID | bits::INNER_SHAREABLE | bits::ACCESSED | bits::USER_EXECUTE_NEVER | bits::READ_ONLY,
+    Text = VALID | INNER_SHAREABLE | ACCESSED | USER_EXECUTE_NEVER | READ_ONLY,
     /// Device registers (nGnRE), read and write.
-    Device = bits::VALID | bits::ACCESSED | bits::EXECUTE_NEVER | bits::DEVICE,
+    Device = VALID | ACCESSED | EXECUTE_NEVER | DEVICE,
 }
 
 /// A translation table.
@@ -105,10 +86,10 @@ impl<'a> Tables<'a> {
         let mut table = 0;
         for level in 0..4 {
             let entry = self.area[table].0[index(va, level)];
-            if entry & bits::VALID == 0 {
+            if entry & VALID == 0 {
                 return None;
             }
-            if level == 3 || entry & bits::TABLE_OR_PAGE == 0 {
+            if level == 3 || entry & TABLE_OR_PAGE == 0 {
                 return Some((entry, bytes(level)));
             }
             table = self.place(entry)?;
@@ -122,9 +103,9 @@ impl<'a> Tables<'a> {
         for level in 0..4 {
             let slot = index(va, level);
             let entry = self.area[table].0[slot];
-            if level == 3 || entry & bits::TABLE_OR_PAGE == 0 {
-                let kept = entry & (bits::ADDRESS | bits::TABLE_OR_PAGE);
-                self.area[table].0[slot] = if entry & bits::VALID == 0 { entry } else { kept | kind as u64 };
+            if level == 3 || entry & TABLE_OR_PAGE == 0 {
+                let kept = entry & (ADDRESS | TABLE_OR_PAGE);
+                self.area[table].0[slot] = if entry & VALID == 0 { entry } else { kept | kind as u64 };
                 return;
             }
             let Some(below) = self.place(entry) else { return };
@@ -146,17 +127,17 @@ impl<'a> Tables<'a> {
             let fits = level > 0 && (va | pa).is_multiple_of(span) && size >= span;
             let is_table = level < 3 && entry & 3 == 3;
             if fits && !is_table {
-                let shape = if level == 3 { bits::TABLE_OR_PAGE } else { 0 };
+                let shape = if level == 3 { TABLE_OR_PAGE } else { 0 };
                 return self.write(table, slot, pa | kind as u64 | shape).map(|()| span);
             }
-            table = if entry & bits::VALID == 0 { self.add(table, slot)? } else { self.below(entry)? };
+            table = if entry & VALID == 0 { self.add(table, slot)? } else { self.below(entry)? };
         }
         Err(MapError::Occupied)
     }
 
     fn write(&mut self, table: usize, slot: usize, descriptor: u64) -> Result<(), MapError> {
         let entry = &mut self.area[table].0[slot];
-        if *entry & bits::VALID != 0 && *entry != descriptor {
+        if *entry & VALID != 0 && *entry != descriptor {
             return Err(MapError::Occupied);
         }
         *entry = descriptor;
@@ -168,13 +149,13 @@ impl<'a> Tables<'a> {
         let new = self.used;
         self.area.get_mut(new).ok_or(MapError::NoTable)?.0.fill(0);
         self.used += 1;
-        self.area[table].0[slot] = (self.base + new as u64 * 4096) | bits::VALID | bits::TABLE_OR_PAGE;
+        self.area[table].0[slot] = (self.base + new as u64 * 4096) | VALID | TABLE_OR_PAGE;
         Ok(new)
     }
 
     /// The table that a valid entry points to.
     fn below(&self, entry: u64) -> Result<usize, MapError> {
-        if entry & bits::TABLE_OR_PAGE == 0 {
+        if entry & TABLE_OR_PAGE == 0 {
             Err(MapError::Occupied)
         } else {
             self.place(entry).ok_or(MapError::Occupied)
@@ -182,7 +163,7 @@ impl<'a> Tables<'a> {
     }
 
     fn place(&self, entry: u64) -> Option<usize> {
-        let place = (entry & bits::ADDRESS).checked_sub(self.base)? / 4096;
+        let place = (entry & ADDRESS).checked_sub(self.base)? / 4096;
         usize::try_from(place).ok().filter(|&place| place < self.area.len())
     }
 }
@@ -217,7 +198,7 @@ mod tests {
     /// Where an address leads, walked as the hardware does, and the bytes of the page or block.
     fn walk(tables: &Tables, va: u64) -> Option<(u64, u64)> {
         let (entry, size) = tables.find(va)?;
-        Some(((entry & bits::ADDRESS) + va % size, size))
+        Some(((entry & ADDRESS) + va % size, size))
     }
 
     #[test]
@@ -279,7 +260,7 @@ mod tests {
         let mut tables = Tables::new(&mut memory, BASE, 1);
         tables.map(KERNEL_BASE, BASE, 2 * PAGE, Kind::Data).unwrap();
         tables.protect(KERNEL_BASE, Kind::Constant);
-        let page = BASE | bits::TABLE_OR_PAGE;
+        let page = BASE | TABLE_OR_PAGE;
         assert_eq!(tables.find(KERNEL_BASE), Some((page | Kind::Constant as u64, PAGE)));
         assert_eq!(tables.find(KERNEL_BASE + PAGE), Some(((page + PAGE) | Kind::Data as u64, PAGE)));
         tables.protect(KERNEL_BASE + 2 * PAGE, Kind::Data);
@@ -289,10 +270,10 @@ mod tests {
     #[test]
     fn nothing_is_both_writable_and_executable() {
         for kind in [Kind::Data, Kind::Constant, Kind::Text, Kind::Device] {
-            let writable = kind as u64 & bits::READ_ONLY == 0;
-            let executable = kind as u64 & bits::EXECUTE_NEVER != bits::EXECUTE_NEVER;
+            let writable = kind as u64 & READ_ONLY == 0;
+            let executable = kind as u64 & EXECUTE_NEVER != EXECUTE_NEVER;
             assert!(!(writable && executable), "{kind:?}");
-            assert_ne!(kind as u64 & bits::USER_EXECUTE_NEVER, 0, "{kind:?}");
+            assert_ne!(kind as u64 & USER_EXECUTE_NEVER, 0, "{kind:?}");
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod boot_facts;
 pub mod boot_main;
 pub mod boot_map;
 pub mod cpu;
+pub mod descriptor;
 pub mod dispatcher;
 pub mod events;
 pub mod first_domain;

@@ -11,6 +11,11 @@
 use abi::Rights;
 use caps::Window;
 
+use crate::descriptor::{
+    ACCESSED, DEVICE, INNER_SHAREABLE, NOT_GLOBAL, PRIVILEGED_EXECUTE_NEVER, READ_ONLY, READ_ONLY_BIT,
+    TABLE_OR_PAGE, USER, USER_EXECUTE_NEVER, USER_EXECUTE_NEVER_BIT, VALID,
+};
+
 /// What page-table code needs of the machine: the tables' memory and the TLB. The real one is in `arch`, tests have an emulated one.
 pub trait Tlb {
     /// Writes descriptor `index` of the table at physical address `table`.
@@ -29,19 +34,6 @@ pub trait Tlb {
     fn sync_instructions(&mut self);
 }
 
-const VALID: u64 = 1;
-const TABLE_OR_PAGE: u64 = 1 << 1;
-const ATTRIBUTES_NORMAL: u64 = 0 << 2;
-const ATTRIBUTES_DEVICE: u64 = 1 << 2;
-const USER: u64 = 1 << 6;
-const READ_ONLY_BIT: u32 = 7;
-const READ_ONLY: u64 = 1 << READ_ONLY_BIT;
-const INNER_SHAREABLE: u64 = 3 << 8;
-const ACCESSED: u64 = 1 << 10;
-const NOT_GLOBAL: u64 = 1 << 11;
-const PRIVILEGED_EXECUTE_NEVER: u64 = 1 << 53;
-const USER_EXECUTE_NEVER_BIT: u32 = 54;
-const USER_EXECUTE_NEVER: u64 = 1 << USER_EXECUTE_NEVER_BIT;
 const _: () = assert!(Rights::WRITE.bits() == 1 << 1 && Rights::EXECUTE.bits() == 1 << 2);
 
 /// Entries flushed one by one; for more than that the whole address space is cheaper.
@@ -69,9 +61,9 @@ fn attributes(w: &Window) -> u64 {
     // A right to write implies one to read: the architecture has no write-only pages.
     descriptor ^= (rights & Rights::WRITE.bits()) << (READ_ONLY_BIT - 1);
     if w.device {
-        descriptor |= ATTRIBUTES_DEVICE;
+        descriptor |= DEVICE;
     } else {
-        descriptor |= ATTRIBUTES_NORMAL | INNER_SHAREABLE;
+        descriptor |= INNER_SHAREABLE;
         descriptor ^= (rights & Rights::EXECUTE.bits()) << (USER_EXECUTE_NEVER_BIT - 2);
     }
     if w.level == 3 { descriptor | TABLE_OR_PAGE } else { descriptor }

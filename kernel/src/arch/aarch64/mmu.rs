@@ -2,7 +2,8 @@
 
 use core::arch::asm;
 
-use crate::boot_map::{KERNEL_BASE, Kind, MapError, Table, Tables, bits};
+use crate::boot_map::{KERNEL_BASE, Kind, MapError, Table, Tables};
+use crate::descriptor::EXECUTE_NEVER;
 
 /// MAIR_EL1: index 0 normal write-back memory, 1 device nGnRE, 2 normal non-cacheable, 3 device nGnRnE.
 pub const MAIR: u64 = 0x0044_04ff;
@@ -193,4 +194,4 @@ fn forget_translations() {
     unsafe { asm!("dsb ishst", "tlbi vmalle1", "dsb nsh", "isb", options(nostack, preserves_flags)) };
 }
 
-const _: () = assert!(Kind::Data as u64 & bits::EXECUTE_NEVER == bits::EXECUTE_NEVER);
+const _: () = assert!(Kind::Data as u64 & EXECUTE_NEVER == EXECUTE_NEVER);
