@@ -30,7 +30,7 @@ cargo xtask COMMAND [OPTIONS]
              --release, --debug  how the target code is compiled (default --release)
   test     set up what is missing, run every test that CI runs
              NAME                only the scenarios whose name contains NAME
-             --soak              the long ones too
+             --soak              the long scenarios too, and without NAME long comparisons with the models
   bench    measure and compare with the bounds
              --json FILE         also write the figures there
   check    format, clippy, layering, host tests

@@ -11,8 +11,10 @@ use crate::{Failure, Result, cli, setup, size};
 
 /// Tells the scenarios where the boot image is.
 pub const ARTIFACTS_VARIABLE: &str = "BARRELDISH_ARTIFACTS";
-/// Tells all tests that the long runs are wanted.
-pub const SOAK_VARIABLE: &str = "BARRELDISH_SOAK";
+/// Tells the comparisons with models that their long runs are wanted.
+pub const LONG_VARIABLE: &str = "BARRELDISH_LONG";
+/// The packages that have such runs.
+const LONG_MODELS: [&str; 3] = ["caps", "kernel", "region"];
 
 /// What `test` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +33,9 @@ pub fn command(options: &Options) -> Result<u8> {
     let mut tally = Tally::default();
     if options.filter.is_none() {
         check::all(&workspace, &mut tally);
+        if options.soak {
+            tally.cargo_test(&mut long_models());
+        }
     }
     let mut artifacts = None;
     tally.step("build::image", || {
@@ -48,6 +53,15 @@ pub fn command(options: &Options) -> Result<u8> {
     Ok(tally.close(begin))
 }
 
+/// In release mode: millions of operations are too many for a debug build.
+fn long_models() -> Command {
+    let mut test = cargo();
+    test.args(["test", "--release", "--quiet", "--no-fail-fast"]);
+    test.args(LONG_MODELS.iter().flat_map(|package| ["--package", package]));
+    test.env(LONG_VARIABLE, "1");
+    test
+}
+
 fn scenarios(options: &Options, workspace: &Workspace, artifacts: &Artifacts) -> Command {
     let mut test = cargo();
     test.args(["test", "--package", "tests", "--no-fail-fast", "--"]);
@@ -55,7 +69,7 @@ fn scenarios(options: &Options, workspace: &Workspace, artifacts: &Artifacts) ->
     test.env(ARTIFACTS_VARIABLE, workspace.artifacts());
     debug_assert!(artifacts.image.starts_with(workspace.artifacts()));
     if options.soak {
-        test.arg("--include-ignored").env(SOAK_VARIABLE, "1");
+        test.arg("--include-ignored");
     }
     test
 }

@@ -75,13 +75,13 @@ fn apply(request: &Request, real: &mut Regions<'_, 5>, model: &mut Model, alloca
 }
 
 fn cases() -> u32 {
-    std::env::var("REGION_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
+    if std::env::var_os("BARRELDISH_LONG").is_some() { 10_000 } else { 100 }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
 
-    /// `REGION_CASES=10000 cargo test -p region` is the long run.
+    /// `BARRELDISH_LONG=1 cargo test --release -p region` is the long run.
     #[test]
     fn random_runs_agree_with_the_model_and_leave_nothing_behind(
         requests in prop::collection::vec(request(), 1..400)
