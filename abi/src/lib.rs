@@ -2,10 +2,9 @@
 //! registers, capability types and rights, errors, the layout of shared memory, packet headers.
 //!
 //! ```text
-//!   kernel ──┐                     ┌── lib/sys ── lib/rt ── servers, apps
-//!            ├──────►  abi  ◄──────┤
-//!   core/* ──┘   (no unsafe, no    └── xtask, tests
-//!                 code that runs)
+//!   kernel, platform/* ──┐                 ┌── lib/* ── servers, apps
+//!                        ├────►  abi  ◄────┘
+//!   core/* ──────────────┘   (no unsafe, no code that runs)
 //! ```
 //!
 //! Everything is `#[repr(C)]` data, constants and small conversions. The crate contains no `unsafe`
