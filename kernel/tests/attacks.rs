@@ -1,171 +1,143 @@
-//! What a domain may try against the kernel and against others: each was possible once, or had to be shown impossible.
+//! What a domain may try against the kernel and against others: bindings that outlive their owner, objects that are
+//! taken away under their users, many of a kind at once, and whole lives of dispatchers at random.
 
 mod common;
 
+use std::collections::HashMap;
+
+use abi::cap::dispatcher_events;
 use abi::frame::State;
-use abi::layout::*;
-use abi::{CapType, ErrorKind, Syscall};
+use abi::layout::{EARLY_RAM, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER, SELF_FRAME};
+use abi::{CapType, ErrorKind, PAGE_SIZE, Rights, Syscall};
 use caps::Machine as _;
 use kernel::arch::{boot, tiny_program};
 use kernel::cpu::Core;
-use kernel::dispatcher::{DispatcherRef, EventKind};
+use kernel::dispatcher::{DispatcherRef, EventKind, slot};
+use kernel::interrupts::END_BINDABLE;
+use kernel::lmp::send_wait_direct;
 use kernel::schedule::{self, Next};
-use kernel::syscall::{self, Reply};
+use kernel::syscall::Reply;
 
-use common::{call, core, free, interrupts, pair, retype, second};
+use common::{
+    MANY, OBJECT, call, configure, core, free, interrupts, many_dispatchers, repeat, retype, second,
+    second_dispatcher, second_frame, shared_frame, watched_dispatcher,
+};
+
+/// Wait without a deadline.
+const FOR_EVER: u64 = u64::MAX;
+/// Byte offset of the endpoints' rings in the dispatcher frames.
+const RING: u64 = PAGE_SIZE;
+/// An interrupt, and its place among all of them.
+const INTERRUPT: u32 = 37;
+const INTERRUPT_PLACE: u64 = 5;
+/// Most that one entry into the kernel may do to dispatchers (K2).
+const BOUND: usize = 64;
 
 #[test]
 fn woken_during_a_call_that_returns_gets_a_timer() {
     let mut core = core();
-    second(&mut core, 0, 8192, 100);
+    second_dispatcher(&mut core);
     assert_eq!(core.machine.hardware.timer, None);
-    assert_eq!(call(&mut core, Syscall::DispatcherStart, &[free(100)]), Ok(Reply::Value(0)));
+    assert_eq!(call(&mut core, Syscall::DispatcherStart, &[second()]), Ok(Reply::Value(0)));
     assert!(core.machine.hardware.timer.is_some(), "another is ready, current computes for ever, no timer");
-}
-
-#[test]
-fn no_slice_is_the_usual_slice() {
-    let mut core = core();
-    second(&mut core, 0, 8192, 100);
-    call(&mut core, Syscall::DispatcherStart, &[free(100)]).unwrap();
-    schedule::program_timer(&mut core.machine, false);
-    println!("timer armed at {:?}, slice_end {}", core.machine.hardware.timer, core.machine.slice_end);
-    assert!(core.machine.hardware.timer.is_some());
-    call(&mut core, Syscall::SliceRequest, &[SELF_DISPATCHER.0, 0]).unwrap();
-    assert!(core.machine.hardware.timer.is_some(), "SliceRequest(0) turned preemption off");
-}
-
-#[test]
-fn a_huge_slice_is_the_usual_slice() {
-    let mut core = core();
-    second(&mut core, 0, 8192, 100);
-    call(&mut core, Syscall::DispatcherStart, &[free(100)]).unwrap();
-    call(&mut core, Syscall::SliceRequest, &[SELF_DISPATCHER.0, 1 << 62]).unwrap();
-    assert!(
-        core.machine.hardware.timer.is_some_and(|t| t < 1 << 40),
-        "a slice of {:?}",
-        core.machine.hardware.timer
-    );
 }
 
 #[test]
 fn a_stale_binding_leaves_the_new_owner_of_an_interrupt_alone() {
     let mut core = core();
-    let irqs = interrupts(&mut core);
-    second(&mut core, 0, 8192, 100);
-    retype(&mut core, SELF_DISPATCHER.0, CapType::Notify, 3, 0, 1, free(110)).unwrap();
-    retype(&mut core, free(100), CapType::Notify, 3, 0, 1, free(111)).unwrap();
-    retype(&mut core, irqs, CapType::IrqSource, 5, 1, 1, free(112)).unwrap();
-    call(&mut core, Syscall::IrqBind, &[free(112), free(110)]).unwrap();
-    call(&mut core, Syscall::CapDelete, &[0, free(112)]).unwrap();
-    retype(&mut core, irqs, CapType::IrqSource, 5, 1, 1, free(113)).unwrap();
-    call(&mut core, Syscall::IrqBind, &[free(113), free(111)]).unwrap();
-    assert!(core.machine.interrupts.listener(37).is_some());
-    // the former listener's event ends
-    call(&mut core, Syscall::CapDelete, &[0, free(110)]).unwrap();
-    assert!(core.machine.interrupts.listener(37).is_some(), "victim's binding torn down");
+    let all = interrupts(&mut core);
+    second_dispatcher(&mut core);
+    let (mine, others) = (free(110), free(111));
+    retype(&mut core, SELF_DISPATCHER.0, CapType::Notify, 3, 0, 1, mine).unwrap();
+    retype(&mut core, second(), CapType::Notify, 3, 0, 1, others).unwrap();
+    let (first, again) = (free(112), free(113));
+    retype(&mut core, all, CapType::IrqSource, INTERRUPT_PLACE, 1, 1, first).unwrap();
+    call(&mut core, Syscall::IrqBind, &[first, mine]).unwrap();
+    call(&mut core, Syscall::CapDelete, &[0, first]).unwrap();
+    retype(&mut core, all, CapType::IrqSource, INTERRUPT_PLACE, 1, 1, again).unwrap();
+    call(&mut core, Syscall::IrqBind, &[again, others]).unwrap();
+    assert!(core.machine.interrupts.listener(INTERRUPT).is_some());
+    // The former listener's event ends.
+    call(&mut core, Syscall::CapDelete, &[0, mine]).unwrap();
+    assert!(core.machine.interrupts.listener(INTERRUPT).is_some(), "victim's binding torn down");
 }
 
 #[test]
 fn deleting_a_wide_irq_source_leaves_narrower_ones_bound() {
     let mut core = core();
-    let irqs = interrupts(&mut core);
-    retype(&mut core, SELF_DISPATCHER.0, CapType::Notify, 3, 0, 1, free(110)).unwrap();
-    retype(&mut core, irqs, CapType::IrqSource, 5, 1, 1, free(112)).unwrap();
-    call(&mut core, Syscall::IrqBind, &[free(112), free(110)]).unwrap();
-    call(&mut core, Syscall::CapDelete, &[0, irqs]).unwrap();
-    assert!(core.machine.interrupts.listener(37).is_some());
+    let all = interrupts(&mut core);
+    let (notify, one) = (free(110), free(112));
+    retype(&mut core, SELF_DISPATCHER.0, CapType::Notify, 3, 0, 1, notify).unwrap();
+    retype(&mut core, all, CapType::IrqSource, INTERRUPT_PLACE, 1, 1, one).unwrap();
+    call(&mut core, Syscall::IrqBind, &[one, notify]).unwrap();
+    call(&mut core, Syscall::CapDelete, &[0, all]).unwrap();
+    assert!(core.machine.interrupts.listener(INTERRUPT).is_some());
 }
 
 #[test]
 fn many_endpoints_in_one_retype() {
     let mut core = core();
-    let d = second(&mut core, 0, 8192, 100);
-    retype(&mut core, free(100), CapType::EndPoint, 4, 0, 3, free(110)).unwrap();
-    for i in 4..7 {
-        assert_eq!(core.machine.event(d, i).kind(), EventKind::EndPoint, "event {i}");
+    let d = second_dispatcher(&mut core);
+    retype(&mut core, second(), CapType::EndPoint, 4, 0, 3, free(110)).unwrap();
+    for event in 4..7 {
+        assert_eq!(core.machine.event(d, event).kind(), EventKind::EndPoint, "event {event}");
     }
 }
 
 #[test]
 fn end_tells_the_peers_of_endpoints_made_in_one_retype() {
     let mut core = core();
-    let d = second(&mut core, 0, 8192, 100);
+    let d = second_dispatcher(&mut core);
     let me = core.machine.current.unwrap();
-    retype(&mut core, free(100), CapType::EndPoint, 4, 0, 3, free(110)).unwrap();
+    retype(&mut core, second(), CapType::EndPoint, 4, 0, 3, free(110)).unwrap();
     retype(&mut core, SELF_DISPATCHER.0, CapType::EndPoint, 9, 0, 1, free(120)).unwrap();
     call(&mut core, Syscall::EndpointConnect, &[free(112), free(120)]).unwrap();
-    call(&mut core, Syscall::DispatcherStop, &[free(100)]).unwrap();
+    call(&mut core, Syscall::DispatcherStop, &[second()]).unwrap();
     assert_eq!(core.machine.dispatcher(d).state(), State::Ended);
     assert!(core.machine.event(me, 9).is_peer_gone(), "dead peer never told");
+}
+
+/// Two root CNodes, each larger than the one before, and than that of `init`.
+fn larger_roots(core: &mut Core) -> [u64; 2] {
+    let (larger, largest) = (free(100), free(101));
+    retype(core, EARLY_RAM.0, CapType::L1CNode, 0, 1 << 16, 1, larger).unwrap();
+    retype(core, EARLY_RAM.0, CapType::L1CNode, 1 << 16, 1 << 17, 1, largest).unwrap();
+    [larger, largest]
 }
 
 #[test]
 fn a_cspace_can_grow_twice() {
     let mut core = core();
-    retype(&mut core, EARLY_RAM.0, CapType::L1CNode, 0, 1 << 16, 1, free(100)).unwrap();
-    retype(&mut core, EARLY_RAM.0, CapType::L1CNode, 1 << 16, 1 << 17, 1, free(101)).unwrap();
-    for s in [100, 101] {
-        let mut n = 0;
-        loop {
-            n += 1;
-            match call(&mut core, Syscall::CSpaceResize, &[SELF_DISPATCHER.0, free(s)]) {
-                Ok(Reply::Value(1)) => {}
-                Ok(Reply::Value(0)) => break,
-                other => panic!("slot {s} call {n}: {other:?}"),
-            }
-        }
-        // the only other capability of the old root: user's copies
-        let old = if s == 100 { ROOT_CNODE.0 } else { free(100) };
-        while call(&mut core, Syscall::CapDelete, &[0, old]) == Ok(Reply::Value(1)) {}
-        println!("resize {s}: {n} calls");
+    let mut old = ROOT_CNODE.0;
+    for root in larger_roots(&mut core) {
+        repeat(&mut core, Syscall::CSpaceResize, &[SELF_DISPATCHER.0, root]).unwrap();
+        // The only other capability to the old root.
+        repeat(&mut core, Syscall::CapDelete, &[0, old]).unwrap();
+        old = root;
     }
 }
 
 #[test]
 fn a_cspace_can_grow_again_while_its_old_root_is_cleared_away() {
     let mut core = core();
-    retype(&mut core, EARLY_RAM.0, CapType::L1CNode, 0, 1 << 16, 1, free(100)).unwrap();
-    retype(&mut core, EARLY_RAM.0, CapType::L1CNode, 1 << 16, 1 << 17, 1, free(101)).unwrap();
-    while call(&mut core, Syscall::CSpaceResize, &[SELF_DISPATCHER.0, free(100)]) == Ok(Reply::Value(1)) {}
-    // drop all other copies of the root, so that the dispatcher's own slot holds the last one
-    while call(&mut core, Syscall::CapDelete, &[0, free(100)]) == Ok(Reply::Value(1)) {}
-    let mut n = 0;
-    loop {
-        n += 1;
-        match call(&mut core, Syscall::CSpaceResize, &[SELF_DISPATCHER.0, free(101)]) {
-            Ok(Reply::Value(1)) => {}
-            Ok(Reply::Value(0)) => break,
-            other => panic!("call {n}: {other:?}"),
-        }
-    }
+    let [larger, largest] = larger_roots(&mut core);
+    repeat(&mut core, Syscall::CSpaceResize, &[SELF_DISPATCHER.0, larger]).unwrap();
+    // The dispatcher's own slot holds the last copy of the root then.
+    repeat(&mut core, Syscall::CapDelete, &[0, larger]).unwrap();
+    repeat(&mut core, Syscall::CSpaceResize, &[SELF_DISPATCHER.0, largest]).unwrap();
 }
 
 #[test]
 fn waiting_dispatcher_that_loses_its_frame_ends_and_its_watcher_learns() {
     let mut core = core();
-    retype(&mut core, SELF_DISPATCHER.0, CapType::Notify, 3, 0, 1, free(90)).unwrap();
-    retype(&mut core, EARLY_RAM.0, CapType::Dispatcher, 0, 8192, 1, free(100)).unwrap();
-    retype(&mut core, EARLY_RAM.0, CapType::Frame, 8192, 8192, 1, free(101)).unwrap();
-    call(
-        &mut core,
-        Syscall::DispatcherConfigure,
-        &[free(100), ROOT_CNODE.0, ROOT_VNODE.0, free(101), FRAME_BASE + (1 << 20), USER_LOWEST, free(90)],
-    )
-    .unwrap();
-    retype(&mut core, free(100), CapType::Notify, 3, 0, 1, free(91)).unwrap();
+    let (watcher, bell) = (free(90), free(91));
+    retype(&mut core, SELF_DISPATCHER.0, CapType::Notify, 3, 0, 1, watcher).unwrap();
+    let d = watched_dispatcher(&mut core, watcher);
+    retype(&mut core, second(), CapType::Notify, 3, 0, 1, bell).unwrap();
     let me = core.machine.current.unwrap();
-    let slot = syscall::lookup(&core, free(100)).unwrap();
-    let d = DispatcherRef::at(core.machine.slot(slot).base()).unwrap();
-    call(&mut core, Syscall::DispatcherStart, &[free(100)]).unwrap();
-    call(&mut core, Syscall::Yield, &[]).unwrap();
-    schedule::next(&mut core);
-    assert_eq!(core.machine.current, Some(d));
-    call(&mut core, Syscall::Wait, &[u64::MAX]).unwrap();
-    schedule::next(&mut core);
-    assert_eq!(core.machine.current, Some(me));
-    while call(&mut core, Syscall::CapRevoke, &[0, free(101)]) == Ok(Reply::Value(1)) {}
-    call(&mut core, Syscall::NotifySignal, &[free(91)]).unwrap();
+    let_second_wait(&mut core, me, d);
+    repeat(&mut core, Syscall::CapRevoke, &[0, second_frame()]).unwrap();
+    call(&mut core, Syscall::NotifySignal, &[bell]).unwrap();
     call(&mut core, Syscall::Yield, &[]).unwrap();
     schedule::next(&mut core);
     assert_eq!(core.machine.dispatcher(d).state(), State::Ended, "it neither runs nor ends");
@@ -175,59 +147,61 @@ fn waiting_dispatcher_that_loses_its_frame_ends_and_its_watcher_learns() {
 #[test]
 fn configure_that_fails_changes_nothing() {
     let mut core = core();
-    retype(&mut core, EARLY_RAM.0, CapType::Dispatcher, 0, 8192, 1, free(100)).unwrap();
-    retype(&mut core, EARLY_RAM.0, CapType::Frame, 1 << 20, 512 * 4096, 1, free(101)).unwrap();
-    retype(&mut core, EARLY_RAM.0, CapType::VNodeL3, 8192, 0, 1, free(102)).unwrap();
-    retype(&mut core, EARLY_RAM.0, CapType::Frame, 16384, 8192, 1, free(103)).unwrap();
-    // a VNodeL3 somewhere: L0[1] -> L1 -> L2 -> L3 of our own
-    retype(&mut core, EARLY_RAM.0, CapType::VNodeL1, 3 * 8192, 0, 1, free(104)).unwrap();
-    retype(&mut core, EARLY_RAM.0, CapType::VNodeL2, 4 * 8192, 0, 1, free(105)).unwrap();
-    call(&mut core, Syscall::Map, &[ROOT_VNODE.0, 0, free(106), free(104), 0, 1 | 1 << 16, 3]).unwrap();
-    call(&mut core, Syscall::Map, &[free(104), 0, free(107), free(105), 0, 1 | 1 << 16, 3]).unwrap();
-    call(&mut core, Syscall::Map, &[free(105), 0, free(108), free(102), 0, 1 | 1 << 16, 3]).unwrap();
-    for i in 0..100 {
-        call(&mut core, Syscall::Map, &[free(102), 0, free(120 + i), free(101), 0, i | 1 << 16, 3]).unwrap();
+    let (dispatcher, dying, good) = (free(100), free(101), free(103));
+    retype(&mut core, EARLY_RAM.0, CapType::Dispatcher, 0, OBJECT, 1, dispatcher).unwrap();
+    retype(&mut core, EARLY_RAM.0, CapType::Frame, 1 << 20, 512 * PAGE_SIZE, 1, dying).unwrap();
+    retype(&mut core, EARLY_RAM.0, CapType::Frame, 2 * OBJECT, OBJECT, 1, good).unwrap();
+    // So many mappings of the frame that its deletion takes more than one call.
+    let table = last_level_table(&mut core);
+    for entry in 0..100 {
+        map(&mut core, table, dying, entry, free(120 + entry));
     }
-    assert_eq!(call(&mut core, Syscall::CapDelete, &[0, free(101)]), Ok(Reply::Value(1)));
-    let conf = |core: &mut Core, f| {
-        call(
-            core,
-            Syscall::DispatcherConfigure,
-            &[free(100), ROOT_CNODE.0, ROOT_VNODE.0, f, FRAME_BASE + (1 << 20), USER_LOWEST, 0],
-        )
-    };
-    assert_eq!(conf(&mut core, free(101)), Err(ErrorKind::InDelete));
-    assert_eq!(conf(&mut core, free(103)), Ok(Reply::Value(0)), "the refused call left something behind");
+    assert_eq!(call(&mut core, Syscall::CapDelete, &[0, dying]), Ok(Reply::Value(1)));
+    assert_eq!(configure(&mut core, dispatcher, dying, 0), Err(ErrorKind::InDelete));
+    let result = configure(&mut core, dispatcher, good, 0);
+    assert_eq!(result, Ok(Reply::Value(0)), "the refused call left something behind");
+}
+
+/// A new table of the last level, by way of entry 1 of the root and of those between; slots 104 to 109.
+fn last_level_table(core: &mut Core) -> u64 {
+    let mut table = ROOT_VNODE.0;
+    for (i, level) in (0..).zip([CapType::VNodeL1, CapType::VNodeL2, CapType::VNodeL3]) {
+        let below = free(104 + i);
+        retype(core, EARLY_RAM.0, level, (3 + i) * OBJECT, 0, 1, below).unwrap();
+        map(core, table, below, 1, free(107 + i));
+        table = below;
+    }
+    table
+}
+
+/// Shows the beginning of `target` in one entry of `table`.
+fn map(core: &mut Core, table: u64, target: u64, entry: u64, mapping: u64) {
+    let rights = Rights::READ.or(Rights::WRITE).bits();
+    call(core, Syscall::Map, &[table, 0, mapping, target, 0, entry | 1 << 16, rights]).unwrap();
 }
 
 #[test]
 fn dispatchers_are_counted() {
     let mut core = core();
     let before = core.machine.dispatchers;
-    second(&mut core, 0, 8192, 100);
-    while call(&mut core, Syscall::CapDelete, &[0, free(100)]) == Ok(Reply::Value(1)) {}
+    second_dispatcher(&mut core);
+    assert_eq!(core.machine.dispatchers, before + 1);
+    repeat(&mut core, Syscall::CapDelete, &[0, second()]).unwrap();
     assert_eq!(core.machine.dispatchers, before);
+}
+
+/// How many of these dispatchers are in this state.
+fn count(core: &Core, dispatchers: &[DispatcherRef], state: State) -> usize {
+    dispatchers.iter().filter(|&&d| core.machine.dispatcher(d).state() == state).count()
 }
 
 #[test]
 fn deadlines_of_many_expire_in_bounded_time() {
     let mut core = core();
     let me = core.machine.current.unwrap();
-    let mut ds = vec![];
-    retype(&mut core, EARLY_RAM.0, CapType::Frame, 0, 8192, 1, free(99)).unwrap();
-    for i in 0..120u64 {
-        retype(&mut core, EARLY_RAM.0, CapType::Dispatcher, 8192 * (i + 1), 4096, 1, free(100 + i)).unwrap();
-        call(
-            &mut core,
-            Syscall::DispatcherConfigure,
-            &[free(100 + i), ROOT_CNODE.0, ROOT_VNODE.0, free(99), FRAME_BASE + (1 << 20), USER_LOWEST, 0],
-        )
-        .unwrap();
-        call(&mut core, Syscall::DispatcherStart, &[free(100 + i)]).unwrap();
-        ds.push(i);
-    }
+    let many = many_dispatchers(&mut core);
     call(&mut core, Syscall::Yield, &[]).unwrap();
-    for _ in &ds {
+    for _ in 0..MANY {
         schedule::next(&mut core);
         call(&mut core, Syscall::Wait, &[1000]).unwrap();
     }
@@ -235,273 +209,20 @@ fn deadlines_of_many_expire_in_bounded_time() {
     assert_eq!(core.machine.current, Some(me));
     core.machine.hardware.ticks = 2000;
     kernel::trap::interrupt(&mut core);
-    let mut woken = 0;
-    let base = core.machine.slot(syscall::lookup(&core, free(100)).unwrap()).base();
-    for i in 0..120u64 {
-        if core.machine.dispatcher(DispatcherRef::at(base + 8192 * i).unwrap()).state() == State::Ready {
-            woken += 1;
-        }
-    }
-    assert!(woken < 64, "{woken} woken in one interrupt");
-}
-
-#[test]
-fn the_direct_way_does_not_overlook_ready_events() {
-    let mut core = core();
-    let (me, d) = pair(&mut core);
-    call(&mut core, Syscall::NotifySignal, &[free(112)]).unwrap();
-    call(&mut core, Syscall::NotifySignal, &[free(113)]).unwrap();
-    // slow: ready events -> upcall
-    assert!(kernel::lmp::send_wait_direct(&mut core, free(111), u64::MAX, 0).is_none());
-    assert_eq!(call(&mut core, Syscall::SendWait, &[free(111), u64::MAX, 0]), Ok(Reply::Switch));
-    assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
-    assert_eq!(core.machine.current, Some(me));
-    // the peer takes its packet and waits again
-    call(&mut core, Syscall::Yield, &[]).unwrap();
-    schedule::next(&mut core);
-    assert_eq!(core.machine.current, Some(d));
-    let frame = core.machine.frame(d).unwrap();
-    // What the receiver's user space does: takes the packet, and clears its ready events.
-    // SAFETY: both words lie in the receiver's frame, which the arena backs.
-    unsafe {
-        let base = core.machine.hardware.direct_map(core.machine.dispatcher(d).slots[3].base());
-        base.add(0x1000).cast::<u32>().write(1);
-        base.add(8).cast::<u64>().write(0);
-    }
-    assert!(!frame.any_ready());
-    call(&mut core, Syscall::Wait, &[u64::MAX]).unwrap();
-    schedule::next(&mut core);
-    assert_eq!(core.machine.current, Some(me));
-    // me: has handled one of the two events, and answers with SendWait while the other is still ready
-    assert!(core.machine.frame(me).unwrap().any_ready());
-    assert!(
-        kernel::lmp::send_wait_direct(&mut core, free(111), u64::MAX, 0).is_none(),
-        "asleep with a ready event"
-    );
-}
-
-#[test]
-fn random_lifecycle_leaves_no_dangling_reference() {
-    use std::collections::HashSet;
-    let mut seed = 88172645463325252u64;
-    let mut rnd = move |n: u64| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed % n
-    };
-    for round in 0..40 {
-        let mut core = boot(&tiny_program(), 12 << 20);
-        assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
-        let irqs = (1..60)
-            .map(free)
-            .find(|&a| {
-                call(&mut core, Syscall::CapIdentify, &[a]).is_ok()
-                    && core.results[1] & 0xff == CapType::IrqSource as u64
-            })
-            .unwrap();
-        for i in 0..4 {
-            let _ = retype(&mut core, EARLY_RAM.0, CapType::Ram, i * 65536, 65536, 1, free(90 + i));
-        }
-        for _ in 0..400 {
-            let s = |r: &mut dyn FnMut(u64) -> u64| free(100 + r(24));
-            let r = match rnd(25) {
-                0 => {
-                    let (a, b) = (free(90 + rnd(4)), s(&mut rnd));
-                    let o = rnd(4) * 4096;
-                    retype(&mut core, a, CapType::Dispatcher, o, 4096 << rnd(2), 1, b)
-                }
-                1 => {
-                    let (a, b) = (free(90 + rnd(4)), s(&mut rnd));
-                    let o = 32768 + rnd(4) * 4096;
-                    retype(&mut core, a, CapType::Frame, o, 8192, 1, b)
-                }
-                2 => {
-                    let (a, b) = (s(&mut rnd), s(&mut rnd));
-                    let o = rnd(100);
-                    let c = 1 + rnd(3);
-                    retype(&mut core, a, CapType::EndPoint, o, 0, c, b)
-                }
-                3 => {
-                    let (a, b) = (s(&mut rnd), s(&mut rnd));
-                    let o = rnd(100);
-                    retype(&mut core, a, CapType::Notify, o, 0, 1, b)
-                }
-                4 => {
-                    let (a, b, w) = (s(&mut rnd), s(&mut rnd), if rnd(2) == 0 { 0 } else { s(&mut rnd) });
-                    call(
-                        &mut core,
-                        Syscall::DispatcherConfigure,
-                        &[a, ROOT_CNODE.0, ROOT_VNODE.0, b, FRAME_BASE + (1 << 20), USER_LOWEST, w],
-                    )
-                }
-                5 | 6 => {
-                    let a = s(&mut rnd);
-                    call(&mut core, Syscall::DispatcherStart, &[a])
-                }
-                7 => {
-                    let a = s(&mut rnd);
-                    if rnd(4) == 0 {
-                        call(&mut core, Syscall::DispatcherStop, &[a])
-                    } else {
-                        Ok(Reply::Value(0))
-                    }
-                }
-                8 => {
-                    let (a, b) = (s(&mut rnd), s(&mut rnd));
-                    call(&mut core, Syscall::EndpointConnect, &[a, b])
-                }
-                9 => {
-                    let a = s(&mut rnd);
-                    let o = 0x1000 + rnd(4) * 64;
-                    call(&mut core, Syscall::EndpointConfigure, &[a, o, 1 << rnd(5), 0])
-                }
-                10 | 11 => {
-                    let a = s(&mut rnd);
-                    call(&mut core, Syscall::Send, &[a, 0, 0])
-                }
-                12 => {
-                    let a = s(&mut rnd);
-                    if kernel::lmp::send_wait_direct(&mut core, a, u64::MAX, 0).is_some() {
-                        Ok(Reply::Value(0))
-                    } else {
-                        call(&mut core, Syscall::SendWait, &[a, u64::MAX, 0])
-                    }
-                }
-                13 => {
-                    let t = core.machine.hardware.ticks + rnd(50);
-                    call(&mut core, Syscall::Wait, &[t])
-                }
-                14 => call(&mut core, Syscall::Yield, &[]),
-                15 => {
-                    let a = s(&mut rnd);
-                    call(&mut core, Syscall::CapDelete, &[0, a])
-                }
-                16 => {
-                    let a = if rnd(8) == 0 { free(90 + rnd(4)) } else { s(&mut rnd) };
-                    call(&mut core, Syscall::CapRevoke, &[0, a])
-                }
-                17 => {
-                    let (a, b) = (s(&mut rnd), s(&mut rnd));
-                    call(&mut core, Syscall::CapCopy, &[a, 0, b, 15])
-                }
-                18 => {
-                    let b = s(&mut rnd);
-                    retype(&mut core, irqs, CapType::IrqSource, rnd(3), 1, 1, b)
-                }
-                19 => {
-                    let (a, b) = (s(&mut rnd), s(&mut rnd));
-                    call(&mut core, Syscall::IrqBind, &[a, b])
-                }
-                20 => {
-                    let (a, b) = (free(90 + rnd(4)), s(&mut rnd));
-                    let o = 49152;
-                    retype(&mut core, a, CapType::L2CNode, o, 0, 1, b)
-                }
-                21 => {
-                    let (a, b, c) = (s(&mut rnd), s(&mut rnd), 1 + rnd(20));
-                    call(&mut core, Syscall::CapCopy, &[a, b, c, 15])
-                }
-                22 => {
-                    let a = s(&mut rnd);
-                    call(&mut core, Syscall::EndpointDrained, &[a])
-                }
-                23 => {
-                    if core.machine.hardware.fp_open || kernel::fp::claim(&mut core.machine) {
-                        Ok(Reply::Value(0))
-                    } else {
-                        Ok(Reply::Switch)
-                    }
-                }
-                _ => {
-                    core.machine.hardware.ticks += rnd(40);
-                    kernel::trap::interrupt(&mut core);
-                    Ok(Reply::Switch)
-                }
-            };
-            if r == Ok(Reply::Switch) || core.machine.current.is_none() {
-                let mut n = 0;
-                while matches!(schedule::next(&mut core), Next::Idle) {
-                    n += 1;
-                    if n > 50 {
-                        break;
-                    }
-                    core.machine.hardware.ticks += 100;
-                    let _ = core.db.step(&mut core.machine, caps::BUDGET);
-                    kernel::trap::interrupt(&mut core);
-                }
-                if core.machine.current.is_none() {
-                    break;
-                }
-            }
-            // live dispatchers by capability
-            let mut live = HashSet::new();
-            let mut n = core.db.first(&core.machine);
-            while !n.is_none() {
-                let c = core.machine.slot(n);
-                if c.cap_type() == CapType::Dispatcher {
-                    live.insert((c.base(), c.size()));
-                }
-                n = core.db.next(&core.machine, n);
-            }
-            let bases: HashSet<u64> = live.iter().map(|l| l.0).collect();
-            assert!(core.machine.current.is_none_or(|d| bases.contains(&d.base())), "current dangles");
-            let owner = core.machine.fp.owner();
-            assert!(owner.is_none_or(|d| bases.contains(&d.base())), "owner of the FP unit dangles");
-            assert_eq!(core.machine.hardware.fp_open, core.machine.fp.is_open());
-            assert!(
-                !core.machine.hardware.fp_open || owner == core.machine.current,
-                "the FP unit is open for another than its owner"
-            );
-            for i in 0..1020 {
-                if let Some((d, _)) = core.machine.interrupts.listener(i) {
-                    assert!(bases.contains(&d.base()), "irq dangles, round {round}");
-                }
-            }
-            for &(b, size) in &live {
-                let d = DispatcherRef::at(b).unwrap();
-                let st = core.machine.dispatcher(d);
-                for x in [st.next, st.previous].into_iter().flatten() {
-                    assert!(bases.contains(&x.base()), "run queue dangles");
-                }
-                for i in 0..((size - 1024) / 32) as u32 {
-                    let e = core.machine.event(d, i);
-                    if let Some(p) = e.peer {
-                        assert!(bases.contains(&p.base()), "peer dangles round {round}");
-                        let back = core.machine.event(p, e.peer_index);
-                        assert!(back.peer == Some(d) && back.peer_index == i, "asymmetric peers");
-                    }
-                }
-            }
-        }
-    }
+    let woken = count(&core, &many, State::Ready);
+    assert!(woken < BOUND, "{woken} woken in one interrupt");
 }
 
 #[test]
 fn one_exit_ends_a_bounded_number_of_dispatchers() {
     let mut core = core();
     let me = core.machine.current.unwrap();
-    retype(&mut core, EARLY_RAM.0, CapType::Frame, 0, 8192, 1, free(99)).unwrap();
-    for i in 0..120u64 {
-        retype(&mut core, EARLY_RAM.0, CapType::Dispatcher, 8192 * (i + 1), 4096, 1, free(100 + i)).unwrap();
-        call(
-            &mut core,
-            Syscall::DispatcherConfigure,
-            &[free(100 + i), ROOT_CNODE.0, ROOT_VNODE.0, free(99), FRAME_BASE + (1 << 20), USER_LOWEST, 0],
-        )
-        .unwrap();
-        call(&mut core, Syscall::DispatcherStart, &[free(100 + i)]).unwrap();
-    }
-    let base = core.machine.slot(syscall::lookup(&core, free(100)).unwrap()).base();
-    while call(&mut core, Syscall::CapRevoke, &[0, free(99)]) == Ok(Reply::Value(1)) {}
+    let many = many_dispatchers(&mut core);
+    repeat(&mut core, Syscall::CapRevoke, &[0, shared_frame()]).unwrap();
     call(&mut core, Syscall::Yield, &[]).unwrap();
     schedule::next(&mut core);
-    let ended = (0..120u64)
-        .filter(|i| {
-            core.machine.dispatcher(DispatcherRef::at(base + 8192 * i).unwrap()).state() == State::Ended
-        })
-        .count();
-    assert!(ended < 64, "{ended} ended in one exit of the kernel");
+    let ended = count(&core, &many, State::Ended);
+    assert!(ended < BOUND, "{ended} ended in one exit of the kernel");
     while matches!(schedule::next(&mut core), Next::Again) {}
     assert_eq!(core.machine.current, Some(me));
 }
@@ -510,27 +231,258 @@ fn one_exit_ends_a_bounded_number_of_dispatchers() {
 fn an_interrupt_ends_a_monopoly() {
     let mut core = core();
     let me = core.machine.current.unwrap();
-    second(&mut core, 0, 8192, 100);
-    call(&mut core, Syscall::DispatcherStart, &[free(100)]).unwrap();
+    second_dispatcher(&mut core);
+    call(&mut core, Syscall::DispatcherStart, &[second()]).unwrap();
     call(&mut core, Syscall::SliceRequest, &[SELF_DISPATCHER.0, u64::MAX]).unwrap();
     core.machine.frame(me).unwrap().set_disabled(false);
-    core.machine.hardware.ticks += 62_500_000;
+    core.machine.hardware.ticks += 1000 * core.machine.hardware.ticks_per_ms();
     kernel::trap::interrupt(&mut core);
     schedule::next(&mut core);
     assert_ne!(core.machine.current, Some(me), "the other is still waiting");
+}
+
+/// Starts the second dispatcher, which waits; `me` runs again.
+fn let_second_wait(core: &mut Core, me: DispatcherRef, d: DispatcherRef) {
+    call(core, Syscall::DispatcherStart, &[second()]).unwrap();
+    call(core, Syscall::Yield, &[]).unwrap();
+    schedule::next(core);
+    assert_eq!(core.machine.current, Some(d));
+    call(core, Syscall::Wait, &[FOR_EVER]).unwrap();
+    schedule::next(core);
+    assert_eq!(core.machine.current, Some(me));
+}
+
+/// The endpoints of [`pair`].
+fn my_endpoint() -> u64 {
+    free(110)
+}
+fn its_endpoint() -> u64 {
+    free(111)
+}
+
+/// This dispatcher and a second, each with an endpoint with a ring; the second waits.
+fn pair(core: &mut Core) -> (DispatcherRef, DispatcherRef) {
+    let d = second_dispatcher(core);
+    let me = core.machine.current.unwrap();
+    for (from, endpoint) in [(SELF_DISPATCHER.0, my_endpoint()), (second(), its_endpoint())] {
+        retype(core, from, CapType::EndPoint, 1, 0, 1, endpoint).unwrap();
+        call(core, Syscall::EndpointConfigure, &[endpoint, RING, 4, 0]).unwrap();
+    }
+    let_second_wait(core, me, d);
+    (me, d)
+}
+
+#[test]
+fn the_direct_way_does_not_overlook_ready_events() {
+    let mut core = core();
+    let (me, d) = pair(&mut core);
+    // Events in two words of the frame.
+    for (event, notify) in [(5, free(112)), (70, free(113))] {
+        retype(&mut core, SELF_DISPATCHER.0, CapType::Notify, event, 0, 1, notify).unwrap();
+        call(&mut core, Syscall::NotifySignal, &[notify]).unwrap();
+    }
+    assert!(send_wait_direct(&mut core, its_endpoint(), FOR_EVER, 0).is_none());
+    // The slow way: ready events, so an upcall.
+    assert_eq!(call(&mut core, Syscall::SendWait, &[its_endpoint(), FOR_EVER, 0]), Ok(Reply::Switch));
+    assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
+    assert_eq!(core.machine.current, Some(me));
+    // The peer takes its packet and waits again.
+    call(&mut core, Syscall::Yield, &[]).unwrap();
+    schedule::next(&mut core);
+    assert_eq!(core.machine.current, Some(d));
+    let frame = core.machine.frame(d).unwrap();
+    // SAFETY: both words lie in the receiver's frame, which the arena backs.
+    unsafe {
+        let base = core.machine.hardware.direct_map(core.machine.dispatcher(d).slots[slot::FRAME].base());
+        base.add(RING as usize).cast::<u32>().write(1);
+        base.add(8).cast::<u64>().write(0);
+    }
+    assert!(!frame.any_ready());
+    call(&mut core, Syscall::Wait, &[FOR_EVER]).unwrap();
+    schedule::next(&mut core);
+    assert_eq!(core.machine.current, Some(me));
+    // This one has handled one of the two events, and answers while the other is still ready.
+    assert!(core.machine.frame(me).unwrap().any_ready());
+    let direct = send_wait_direct(&mut core, its_endpoint(), FOR_EVER, 0);
+    assert!(direct.is_none(), "asleep with a ready event");
 }
 
 #[test]
 fn a_sender_that_met_no_landing_slot_is_woken_when_there_is_one() {
     let mut core = core();
     let (me, _) = pair(&mut core);
-    call(&mut core, Syscall::EndpointConnect, &[free(110), free(111)]).unwrap();
-    let refused = call(&mut core, Syscall::Send, &[free(111), 0, SELF_FRAME.0]);
+    call(&mut core, Syscall::EndpointConnect, &[my_endpoint(), its_endpoint()]).unwrap();
+    let refused = call(&mut core, Syscall::Send, &[its_endpoint(), 0, SELF_FRAME.0]);
     assert_eq!(refused, Err(ErrorKind::NoLandingSlot));
     let frame = core.machine.frame(me).unwrap();
     assert!(!frame.any_ready());
-    call(&mut core, Syscall::EndpointLanding, &[free(111), free(200)]).unwrap();
+    call(&mut core, Syscall::EndpointLanding, &[its_endpoint(), free(200)]).unwrap();
     assert!(frame.any_ready(), "the sender was not told");
-    call(&mut core, Syscall::Send, &[free(111), 0, SELF_FRAME.0]).unwrap();
+    call(&mut core, Syscall::Send, &[its_endpoint(), 0, SELF_FRAME.0]).unwrap();
     call(&mut core, Syscall::CapIdentify, &[free(200)]).unwrap();
+}
+
+/// RAM of a core of the random lives: enough, and quickly made.
+const SMALL_RAM: usize = 12 << 20;
+/// Random lives, and steps of each.
+const LIVES: u64 = 40;
+const STEPS: u64 = 400;
+/// Pieces of RAM that a life has, and the bytes of each.
+const PIECES: u64 = 4;
+const PIECE: u64 = 64 << 10;
+/// Slots that it fills and empties.
+const SLOTS: u64 = 24;
+
+/// xorshift64 (Marsaglia, "Xorshift RNGs", 2003).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+    fn piece(&mut self) -> u64 {
+        piece(self.below(PIECES))
+    }
+    fn slot(&mut self) -> u64 {
+        free(100 + self.below(SLOTS))
+    }
+    /// The offset of a page in quarter `quarter` of a piece.
+    fn page(&mut self, quarter: u64) -> u64 {
+        quarter * PIECE / 4 + self.below(4) * PAGE_SIZE
+    }
+}
+
+fn piece(number: u64) -> u64 {
+    free(90 + number)
+}
+
+#[test]
+fn random_lifecycle_leaves_no_dangling_reference() {
+    let mut dice = Dice(88_172_645_463_325_252);
+    for life in 0..LIVES {
+        let mut core = boot(&tiny_program(), SMALL_RAM);
+        assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
+        let all = interrupts(&mut core);
+        for number in 0..PIECES {
+            let offset = number * PIECE;
+            retype(&mut core, EARLY_RAM.0, CapType::Ram, offset, PIECE, 1, piece(number)).unwrap();
+        }
+        for step in 0..STEPS {
+            let result = random_step(&mut core, &mut dice, all);
+            let leaves = result == Ok(Reply::Switch) || core.machine.current.is_none();
+            if leaves && !let_time_pass(&mut core) {
+                break;
+            }
+            no_reference_dangles(&core, &format!("life {life}, step {step}"));
+        }
+    }
+}
+
+/// A call at random, or an interrupt. Most make no sense, and are refused. `all` names all interrupts.
+fn random_step(core: &mut Core, dice: &mut Dice, all: u64) -> Result<Reply, ErrorKind> {
+    let (a, b) = (dice.slot(), dice.slot());
+    match dice.below(24) {
+        0 => {
+            let (offset, size) = (dice.page(0), PAGE_SIZE << dice.below(2));
+            retype(core, dice.piece(), CapType::Dispatcher, offset, size, 1, a)
+        }
+        1 => retype(core, dice.piece(), CapType::Frame, dice.page(2), OBJECT, 1, a),
+        2 => retype(core, a, CapType::EndPoint, dice.below(100), 0, 1 + dice.below(3), b),
+        3 => retype(core, a, CapType::Notify, dice.below(100), 0, 1, b),
+        4 => {
+            let watcher = if dice.below(2) == 0 { 0 } else { dice.slot() };
+            configure(core, a, b, watcher)
+        }
+        5 | 6 => call(core, Syscall::DispatcherStart, &[a]),
+        // Not as often as the others, or nobody would live for long.
+        7 if dice.below(4) > 0 => call(core, Syscall::Null, &[]),
+        7 => call(core, Syscall::DispatcherStop, &[a]),
+        8 => call(core, Syscall::EndpointConnect, &[a, b]),
+        9 => {
+            let (ring, packets) = (RING + dice.below(4) * 64, 1 << dice.below(5));
+            call(core, Syscall::EndpointConfigure, &[a, ring, packets, 0])
+        }
+        10 | 11 => call(core, Syscall::Send, &[a, 0, 0]),
+        12 => match send_wait_direct(core, a, FOR_EVER, 0) {
+            Some(_) => Ok(Reply::Value(0)),
+            None => call(core, Syscall::SendWait, &[a, FOR_EVER, 0]),
+        },
+        13 => {
+            let deadline = core.machine.hardware.ticks + dice.below(50);
+            call(core, Syscall::Wait, &[deadline])
+        }
+        14 => call(core, Syscall::Yield, &[]),
+        15 => call(core, Syscall::CapDelete, &[0, a]),
+        16 => {
+            let victim = if dice.below(8) == 0 { dice.piece() } else { a };
+            call(core, Syscall::CapRevoke, &[0, victim])
+        }
+        17 => call(core, Syscall::CapCopy, &[a, 0, b, Rights::ALL.bits()]),
+        18 => retype(core, all, CapType::IrqSource, dice.below(3), 1, 1, a),
+        19 => call(core, Syscall::IrqBind, &[a, b]),
+        20 => retype(core, dice.piece(), CapType::L2CNode, 3 * PIECE / 4, 0, 1, a),
+        21 => call(core, Syscall::CapCopy, &[a, b, 1 + dice.below(20), Rights::ALL.bits()]),
+        22 => call(core, Syscall::EndpointDrained, &[a]),
+        _ => {
+            core.machine.hardware.ticks += dice.below(40);
+            kernel::trap::interrupt(core);
+            Ok(Reply::Switch)
+        }
+    }
+}
+
+/// Lets time pass until somebody runs; false when nobody does for long.
+fn let_time_pass(core: &mut Core) -> bool {
+    for _ in 0..50 {
+        if !matches!(schedule::next(core), Next::Idle) {
+            break;
+        }
+        core.machine.hardware.ticks += 100;
+        let _ = core.db.step(&mut core.machine, caps::BUDGET);
+        kernel::trap::interrupt(core);
+    }
+    core.machine.current.is_some()
+}
+
+/// The dispatchers that capabilities name: their bases and sizes.
+fn named_dispatchers(core: &Core) -> HashMap<u64, u64> {
+    let mut named = HashMap::new();
+    let mut at = core.db.first(&core.machine);
+    while !at.is_none() {
+        let capability = core.machine.slot(at);
+        if capability.cap_type() == CapType::Dispatcher {
+            named.insert(capability.base(), capability.size());
+        }
+        at = core.db.next(&core.machine, at);
+    }
+    named
+}
+
+/// Whatever the kernel keeps a reference to is a dispatcher that a capability names.
+fn no_reference_dangles(core: &Core, when: &str) {
+    let named = named_dispatchers(core);
+    let lives = |d: DispatcherRef| named.contains_key(&d.base());
+    assert!(core.machine.current.is_none_or(lives), "{when}: the current one is gone");
+    for interrupt in 0..END_BINDABLE as u32 {
+        let listener = core.machine.interrupts.listener(interrupt);
+        assert!(listener.is_none_or(|(d, _)| lives(d)), "{when}: the listener of {interrupt} is gone");
+    }
+    for (&base, &size) in &named {
+        let d = DispatcherRef::at(base).unwrap();
+        let neighbours = [core.machine.dispatcher(d).next, core.machine.dispatcher(d).previous];
+        assert!(
+            neighbours.into_iter().flatten().all(lives),
+            "{when}: the run queue leads to one that is gone"
+        );
+        for index in 0..dispatcher_events(size) as u32 {
+            let event = core.machine.event(d, index);
+            let Some(peer) = event.peer else { continue };
+            assert!(lives(peer), "{when}: a peer is gone");
+            let back = core.machine.event(peer, event.peer_index);
+            assert_eq!((back.peer, back.peer_index), (Some(d), index), "{when}: a peer has another one");
+        }
+    }
 }

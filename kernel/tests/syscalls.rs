@@ -11,28 +11,11 @@ use abi::layout::{
 use abi::{CapType, ErrorKind, Syscall};
 use kernel::arch::{boot, tiny_program};
 use kernel::cpu::Core;
-use kernel::dispatcher::DispatcherRef;
 use kernel::schedule::{self, Next};
 use kernel::syscall::{self, Reply};
 use proptest::prelude::*;
 
-use common::{RAM, call, core, free};
-
-fn retype(
-    core: &mut Core,
-    from: CapAddr,
-    ty: CapType,
-    offset: u64,
-    size: u64,
-    slot: u64,
-) -> Result<Reply, ErrorKind> {
-    call(core, Syscall::CapRetype, &[from.0, ty as u64, offset, size, 1, 0, slot])
-}
-
-fn repeat(core: &mut Core, number: Syscall, a: &[u64]) -> Result<(), ErrorKind> {
-    while call(core, number, a)? == Reply::Value(1) {}
-    Ok(())
-}
+use common::{RAM, call, core, free, repeat, retype, second, second_dispatcher};
 
 #[test]
 fn init_is_entered_at_its_entry_point_with_its_frame() {
@@ -212,7 +195,7 @@ fn a_resumed_context_is_the_one_that_was_saved_and_waits_for_ready_events() {
 #[test]
 fn a_root_cnode_grows_and_every_capability_keeps_its_address() {
     let mut core = core();
-    retype(&mut core, EARLY_RAM, CapType::L1CNode, 0, 16384, free(100)).expect("a larger root");
+    retype(&mut core, EARLY_RAM.0, CapType::L1CNode, 0, 16384, 1, free(100)).expect("a larger root");
     repeat(&mut core, Syscall::CSpaceResize, &[SELF_DISPATCHER.0, free(100)]).expect("resize");
     assert_eq!(call(&mut core, Syscall::CapIdentify, &[KERNEL.0]), Ok(Reply::Results));
     assert_eq!(call(&mut core, Syscall::CapIdentify, &[CapAddr::new(200, 1).0]), Err(ErrorKind::NoCNode));
@@ -224,9 +207,10 @@ fn a_root_cnode_grows_and_every_capability_keeps_its_address() {
 
 #[test]
 fn a_dispatcher_that_wants_no_slice_or_a_long_one_still_makes_room_for_others() {
-    for ticks in [0, u64::MAX] {
+    for ticks in [0, 1 << 62, u64::MAX] {
         let mut core = core();
         let ready = second_dispatcher(&mut core);
+        call(&mut core, Syscall::DispatcherStart, &[second()]).expect("started");
         call(&mut core, Syscall::SliceRequest, &[SELF_DISPATCHER.0, ticks]).expect("a slice");
         call(&mut core, Syscall::Yield, &[]).expect("the other runs");
         assert!(matches!(schedule::next(&mut core), Next::Upcall { .. }));
@@ -247,7 +231,7 @@ fn a_dispatcher_that_wants_no_slice_or_a_long_one_still_makes_room_for_others() 
 fn overlapping_unaligned_and_overflowing_retypes_are_refused() {
     let mut core = core();
     let frame = CapType::Frame;
-    assert!(retype(&mut core, EARLY_RAM, frame, 0x1000, 0x2000, free(100)).is_ok());
+    assert!(retype(&mut core, EARLY_RAM.0, frame, 0x1000, 0x2000, 1, free(100)).is_ok());
     for (offset, size, expected) in [
         (0x2000, 0x1000, ErrorKind::Overlap),
         (0, 0x2000, ErrorKind::Overlap),
@@ -258,23 +242,11 @@ fn overlapping_unaligned_and_overflowing_retypes_are_refused() {
         (1 << 30, 0x1000, ErrorKind::OutOfRange),
     ] {
         assert_eq!(
-            retype(&mut core, EARLY_RAM, frame, offset, size, free(101)),
+            retype(&mut core, EARLY_RAM.0, frame, offset, size, 1, free(101)),
             Err(expected),
             "{offset:#x} + {size:#x}"
         );
     }
-}
-
-/// A dispatcher with the CSpace and address space of `init`, ready to run.
-fn second_dispatcher(core: &mut Core) -> DispatcherRef {
-    retype(core, EARLY_RAM, CapType::Dispatcher, 0, 8192, free(120)).expect("a dispatcher");
-    retype(core, EARLY_RAM, CapType::Frame, 8192, 8192, free(121)).expect("its frame");
-    let (address, vector) = (abi::layout::MAP_BASE, abi::layout::USER_LOWEST);
-    let held = [free(120), ROOT_CNODE.0, ROOT_VNODE.0, free(121), address, vector];
-    call(core, Syscall::DispatcherConfigure, &held).expect("configured");
-    call(core, Syscall::DispatcherStart, &[free(120)]).expect("started");
-    call(core, Syscall::CapIdentify, &[free(120)]).expect("its address");
-    DispatcherRef::at(core.results[2]).expect("not at 0")
 }
 
 fn word() -> impl Strategy<Value = u64> {

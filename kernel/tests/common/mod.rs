@@ -3,8 +3,8 @@
 
 use abi::boot::BOOT_CNODE;
 use abi::cap::CapAddr;
-use abi::layout::*;
-use abi::{CapType, ErrorKind, Syscall};
+use abi::layout::{EARLY_RAM, FRAME_BASE, ROOT_CNODE, ROOT_VNODE, USER_LOWEST};
+use abi::{CapType, ErrorKind, PAGE_SIZE, Syscall};
 use caps::Machine as _;
 use kernel::arch::{boot, tiny_program};
 use kernel::cpu::Core;
@@ -14,6 +14,10 @@ use kernel::syscall::{self, Reply};
 
 /// RAM of the core.
 pub(crate) const RAM: usize = 64 << 20;
+/// Bytes of a dispatcher or frame where nothing depends on it.
+pub(crate) const OBJECT: u64 = 2 * PAGE_SIZE;
+/// User address of the frame of other dispatchers than `init`. Nothing is mapped there: nobody executes them.
+const OTHER_FRAME: u64 = FRAME_BASE + (1 << 20);
 
 /// A core in user mode of `init`.
 pub(crate) fn core() -> Box<Core> {
@@ -43,7 +47,7 @@ pub(crate) fn interrupts(core: &mut Core) -> u64 {
     (1..60).map(free).find(|address| is_source(core, address)).expect("init has all interrupts")
 }
 
-/// Makes `count` objects of `size` bytes at `offset` of `from`, into `slot` and those behind it.
+/// Retypes part of `from`, `count` objects of `size` bytes, into the slots from `slot` on.
 pub(crate) fn retype(
     core: &mut Core,
     from: u64,
@@ -56,36 +60,70 @@ pub(crate) fn retype(
     call(core, Syscall::CapRetype, &[from, ty as u64, offset, size, count, 0, slot])
 }
 
-/// A second dispatcher at offset `at` of the early RAM, in slot `s`, with a frame behind it, in slot `s + 1`.
-pub(crate) fn second(core: &mut Core, at: u64, size: u64, s: u64) -> DispatcherRef {
-    retype(core, EARLY_RAM.0, CapType::Dispatcher, at, size, 1, free(s)).unwrap();
-    retype(core, EARLY_RAM.0, CapType::Frame, at + size, 8192, 1, free(s + 1)).unwrap();
-    call(
-        core,
-        Syscall::DispatcherConfigure,
-        &[free(s), ROOT_CNODE.0, ROOT_VNODE.0, free(s + 1), FRAME_BASE + (1 << 20), USER_LOWEST, 0],
-    )
-    .unwrap();
-    let slot = syscall::lookup(core, free(s)).unwrap();
-    DispatcherRef::at(core.machine.slot(slot).base()).unwrap()
+/// A system call that goes in steps, to its end.
+pub(crate) fn repeat(core: &mut Core, number: Syscall, a: &[u64]) -> Result<(), ErrorKind> {
+    while call(core, number, a)? == Reply::Value(1) {}
+    Ok(())
 }
 
-/// The current dispatcher and a second, each with an endpoint with a ring; second waits. Slots 110 mine, 111 the other's.
-pub(crate) fn pair(core: &mut Core) -> (DispatcherRef, DispatcherRef) {
-    let d = second(core, 0, 8192, 100);
-    let me = core.machine.current.unwrap();
-    for (from, slot) in [(SELF_DISPATCHER.0, 110), (free(100), 111)] {
-        retype(core, from, CapType::EndPoint, 1, 0, 1, free(slot)).unwrap();
-        call(core, Syscall::EndpointConfigure, &[free(slot), 0x1000, 4, 0]).unwrap();
-    }
-    retype(core, SELF_DISPATCHER.0, CapType::Notify, 5, 0, 1, free(112)).unwrap();
-    retype(core, SELF_DISPATCHER.0, CapType::Notify, 70, 0, 1, free(113)).unwrap();
-    call(core, Syscall::DispatcherStart, &[free(100)]).unwrap();
-    call(core, Syscall::Yield, &[]).unwrap();
-    schedule::next(core);
-    assert_eq!(core.machine.current, Some(d));
-    call(core, Syscall::Wait, &[u64::MAX]).unwrap();
-    schedule::next(core);
-    assert_eq!(core.machine.current, Some(me));
-    (me, d)
+/// Configures a dispatcher with the CSpace and address space of `init`.
+pub(crate) fn configure(
+    core: &mut Core,
+    dispatcher: u64,
+    frame: u64,
+    watcher: u64,
+) -> Result<Reply, ErrorKind> {
+    let held = [dispatcher, ROOT_CNODE.0, ROOT_VNODE.0, frame, OTHER_FRAME, USER_LOWEST, watcher];
+    call(core, Syscall::DispatcherConfigure, &held)
+}
+
+/// The dispatcher that a capability names.
+pub(crate) fn dispatcher(core: &Core, address: u64) -> DispatcherRef {
+    let slot = syscall::lookup(core, address).expect("a capability");
+    DispatcherRef::at(core.machine.slot(slot).base()).expect("not at 0")
+}
+
+/// Where [`second_dispatcher`] and its frame are.
+pub(crate) fn second() -> u64 {
+    free(100)
+}
+pub(crate) fn second_frame() -> u64 {
+    free(101)
+}
+
+/// A second dispatcher, at the start of the early RAM, with a frame behind it. It does not run yet.
+pub(crate) fn second_dispatcher(core: &mut Core) -> DispatcherRef {
+    watched_dispatcher(core, 0)
+}
+
+/// A [`second_dispatcher`] whose end `watcher` is told of.
+pub(crate) fn watched_dispatcher(core: &mut Core, watcher: u64) -> DispatcherRef {
+    retype(core, EARLY_RAM.0, CapType::Dispatcher, 0, OBJECT, 1, second()).expect("a dispatcher");
+    retype(core, EARLY_RAM.0, CapType::Frame, OBJECT, OBJECT, 1, second_frame()).expect("its frame");
+    configure(core, second(), second_frame(), watcher).expect("configured");
+    dispatcher(core, second())
+}
+
+/// How many [`many_dispatchers`] makes: more than the kernel may handle at once.
+pub(crate) const MANY: u64 = 120;
+
+/// The frame that [`many_dispatchers`] share.
+pub(crate) fn shared_frame() -> u64 {
+    free(99)
+}
+
+/// Many dispatchers, ready to run.
+pub(crate) fn many_dispatchers(core: &mut Core) -> Vec<DispatcherRef> {
+    retype(core, EARLY_RAM.0, CapType::Frame, 0, OBJECT, 1, shared_frame()).expect("a frame");
+    (0..MANY)
+        .map(|i| {
+            let address = free(100 + i);
+            let offset = OBJECT * (i + 1);
+            retype(core, EARLY_RAM.0, CapType::Dispatcher, offset, PAGE_SIZE, 1, address)
+                .expect("a dispatcher");
+            configure(core, address, shared_frame(), 0).expect("configured");
+            call(core, Syscall::DispatcherStart, &[address]).expect("started");
+            dispatcher(core, address)
+        })
+        .collect()
 }
