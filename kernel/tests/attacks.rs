@@ -330,8 +330,13 @@ const STEPS: u64 = 400;
 /// Pieces of RAM that a life has, and the bytes of each.
 const PIECES: u64 = 4;
 const PIECE: u64 = 64 << 10;
-/// Slots that it fills and empties.
-const SLOTS: u64 = 24;
+/// Slots that it fills and empties: a row for each kind of capability, so that most calls meet what they are for.
+const ROW: u64 = 6;
+const ROWS: u64 = 4;
+const DISPATCHERS: u64 = 0;
+const FRAMES: u64 = 1;
+const ENDPOINTS: u64 = 2;
+const OTHERS: u64 = 3;
 
 /// xorshift64 (Marsaglia, "Xorshift RNGs", 2003).
 struct Dice(u64);
@@ -346,8 +351,17 @@ impl Dice {
     fn piece(&mut self) -> u64 {
         piece(self.below(PIECES))
     }
-    fn slot(&mut self) -> u64 {
-        free(100 + self.below(SLOTS))
+    /// A slot of this row, mostly.
+    fn of(&mut self, row: u64) -> u64 {
+        let row = if self.below(8) == 0 { self.below(ROWS) } else { row };
+        free(100 + row * ROW + self.below(ROW))
+    }
+    fn dispatcher(&mut self) -> u64 {
+        if self.below(4) == 0 { SELF_DISPATCHER.0 } else { self.of(DISPATCHERS) }
+    }
+    fn any(&mut self) -> u64 {
+        let row = self.below(ROWS);
+        self.of(row)
     }
     /// The offset of a page in quarter `quarter` of a piece.
     fn page(&mut self, quarter: u64) -> u64 {
@@ -381,51 +395,62 @@ fn random_lifecycle_leaves_no_dangling_reference() {
     }
 }
 
-/// A call at random, or an interrupt. Most make no sense, and are refused. `all` names all interrupts.
+/// A call at random, or an interrupt. Many make no sense, and are refused. `all` names all interrupts.
 fn random_step(core: &mut Core, dice: &mut Dice, all: u64) -> Result<Reply, ErrorKind> {
-    let (a, b) = (dice.slot(), dice.slot());
     match dice.below(24) {
         0 => {
             let (offset, size) = (dice.page(0), PAGE_SIZE << dice.below(2));
-            retype(core, dice.piece(), CapType::Dispatcher, offset, size, 1, a)
+            retype(core, dice.piece(), CapType::Dispatcher, offset, size, 1, dice.of(DISPATCHERS))
         }
-        1 => retype(core, dice.piece(), CapType::Frame, dice.page(2), OBJECT, 1, a),
-        2 => retype(core, a, CapType::EndPoint, dice.below(100), 0, 1 + dice.below(3), b),
-        3 => retype(core, a, CapType::Notify, dice.below(100), 0, 1, b),
+        1 => retype(core, dice.piece(), CapType::Frame, dice.page(2), OBJECT, 1, dice.of(FRAMES)),
+        2 => {
+            let (event, count) = (dice.below(100), 1 + dice.below(3));
+            retype(core, dice.dispatcher(), CapType::EndPoint, event, 0, count, dice.of(ENDPOINTS))
+        }
+        3 => retype(core, dice.dispatcher(), CapType::Notify, dice.below(100), 0, 1, dice.of(OTHERS)),
         4 => {
-            let watcher = if dice.below(2) == 0 { 0 } else { dice.slot() };
-            configure(core, a, b, watcher)
+            let watcher = if dice.below(2) == 0 { 0 } else { dice.of(OTHERS) };
+            configure(core, dice.of(DISPATCHERS), dice.of(FRAMES), watcher)
         }
-        5 | 6 => call(core, Syscall::DispatcherStart, &[a]),
+        5 | 6 => call(core, Syscall::DispatcherStart, &[dice.of(DISPATCHERS)]),
         // Not as often as the others, or nobody would live for long.
         7 if dice.below(4) > 0 => call(core, Syscall::Null, &[]),
-        7 => call(core, Syscall::DispatcherStop, &[a]),
-        8 => call(core, Syscall::EndpointConnect, &[a, b]),
+        7 => call(core, Syscall::DispatcherStop, &[dice.of(DISPATCHERS)]),
+        8 => call(core, Syscall::EndpointConnect, &[dice.of(ENDPOINTS), dice.of(ENDPOINTS)]),
         9 => {
             let (ring, packets) = (RING + dice.below(4) * 64, 1 << dice.below(5));
-            call(core, Syscall::EndpointConfigure, &[a, ring, packets, 0])
+            call(core, Syscall::EndpointConfigure, &[dice.of(ENDPOINTS), ring, packets, 0])
         }
-        10 | 11 => call(core, Syscall::Send, &[a, 0, 0]),
-        12 => match send_wait_direct(core, a, FOR_EVER, 0) {
-            Some(_) => Ok(Reply::Value(0)),
-            None => call(core, Syscall::SendWait, &[a, FOR_EVER, 0]),
-        },
+        10 | 11 => call(core, Syscall::Send, &[dice.of(ENDPOINTS), 0, 0]),
+        12 => {
+            let endpoint = dice.of(ENDPOINTS);
+            match send_wait_direct(core, endpoint, FOR_EVER, 0) {
+                Some(_) => Ok(Reply::Value(0)),
+                None => call(core, Syscall::SendWait, &[endpoint, FOR_EVER, 0]),
+            }
+        }
         13 => {
             let deadline = core.machine.hardware.ticks + dice.below(50);
             call(core, Syscall::Wait, &[deadline])
         }
         14 => call(core, Syscall::Yield, &[]),
-        15 => call(core, Syscall::CapDelete, &[0, a]),
+        15 => call(core, Syscall::CapDelete, &[0, dice.any()]),
         16 => {
-            let victim = if dice.below(8) == 0 { dice.piece() } else { a };
+            let victim = if dice.below(8) == 0 { dice.piece() } else { dice.any() };
             call(core, Syscall::CapRevoke, &[0, victim])
         }
-        17 => call(core, Syscall::CapCopy, &[a, 0, b, Rights::ALL.bits()]),
-        18 => retype(core, all, CapType::IrqSource, dice.below(3), 1, 1, a),
-        19 => call(core, Syscall::IrqBind, &[a, b]),
-        20 => retype(core, dice.piece(), CapType::L2CNode, 3 * PIECE / 4, 0, 1, a),
-        21 => call(core, Syscall::CapCopy, &[a, b, 1 + dice.below(20), Rights::ALL.bits()]),
-        22 => call(core, Syscall::EndpointDrained, &[a]),
+        17 => {
+            let row = dice.below(ROWS);
+            call(core, Syscall::CapCopy, &[dice.of(row), 0, dice.of(row), Rights::ALL.bits()])
+        }
+        18 => retype(core, all, CapType::IrqSource, dice.below(3), 1, 1, dice.of(OTHERS)),
+        19 => call(core, Syscall::IrqBind, &[dice.of(OTHERS), dice.of(OTHERS)]),
+        20 => retype(core, dice.piece(), CapType::L2CNode, 3 * PIECE / 4, 0, 1, dice.of(OTHERS)),
+        21 => {
+            let into = [dice.any(), dice.of(OTHERS), 1 + dice.below(20), Rights::ALL.bits()];
+            call(core, Syscall::CapCopy, &into)
+        }
+        22 => call(core, Syscall::EndpointDrained, &[dice.of(ENDPOINTS)]),
         _ => {
             core.machine.hardware.ticks += dice.below(40);
             kernel::trap::interrupt(core);
