@@ -291,6 +291,7 @@ fn the_direct_way_does_not_overlook_ready_events() {
     schedule::next(&mut core);
     assert_eq!(core.machine.current, Some(d));
     let frame = core.machine.frame(d).unwrap();
+    // What the user space of the receiver does: takes the packet, and clears its ready events.
     // SAFETY: both words lie in the receiver's frame, which the arena backs.
     unsafe {
         let base = core.machine.hardware.direct_map(core.machine.dispatcher(d).slots[slot::FRAME].base());
