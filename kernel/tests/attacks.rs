@@ -398,7 +398,11 @@ fn random_lifecycle_leaves_no_dangling_reference() {
 
 /// A call at random, or an interrupt. Many make no sense, and are refused. `all` names all interrupts.
 fn random_step(core: &mut Core, dice: &mut Dice, all: u64) -> Result<Reply, ErrorKind> {
-    match dice.below(24) {
+    match dice.below(25) {
+        24 => match core.machine.hardware.fp_open || kernel::fp::claim(&mut core.machine) {
+            true => Ok(Reply::Value(0)),
+            false => Ok(Reply::Switch),
+        },
         0 => {
             let (offset, size) = (dice.page(0), PAGE_SIZE << dice.below(2));
             retype(core, dice.piece(), CapType::Dispatcher, offset, size, 1, dice.of(DISPATCHERS))
@@ -492,6 +496,11 @@ fn no_reference_dangles(core: &Core, when: &str) {
     let named = named_dispatchers(core);
     let lives = |d: DispatcherRef| named.contains_key(&d.base());
     assert!(core.machine.current.is_none_or(lives), "{when}: the current one is gone");
+    let owner = core.machine.fp.owner();
+    assert!(owner.is_none_or(lives), "{when}: the owner of the FP unit is gone");
+    let open = core.machine.hardware.fp_open;
+    assert_eq!(open, core.machine.fp.is_open(), "{when}: the FP unit is not as the kernel thinks");
+    assert!(!open || owner == core.machine.current, "{when}: the FP unit is open for another than its owner");
     for interrupt in 0..END_BINDABLE as u32 {
         let listener = core.machine.interrupts.listener(interrupt);
         assert!(listener.is_none_or(|(d, _)| lives(d)), "{when}: the listener of {interrupt} is gone");

@@ -12,7 +12,7 @@ use kernel::schedule::{self, Next};
 use kernel::syscall::Reply;
 use kernel::{fp, lmp};
 
-use common::{call, core, free, pair, retype, second};
+use common::{call, core, free, pair, retype, second_dispatcher};
 
 /// Registers that depend on `seed`, each different from the others.
 fn pattern(seed: u64) -> FpContext {
@@ -48,7 +48,7 @@ fn turn(core: &mut Core) {
 /// `init`, which runs, and a second dispatcher (slots 100 and 101: itself and its frame), which is ready.
 fn two() -> (Box<Core>, DispatcherRef, DispatcherRef) {
     let mut core = core();
-    let other = second(&mut core, 0, 8192, 100);
+    let other = second_dispatcher(&mut core);
     call(&mut core, Syscall::DispatcherStart, &[free(100)]).unwrap();
     let me = current(&core);
     (core, me, other)
@@ -169,7 +169,7 @@ fn a_dispatcher_in_the_place_of_a_deleted_one_inherits_nothing() {
     }
     while core.db.step(&mut core.machine, BUDGET) == Progress::More {}
     assert_eq!(core.machine.fp.owner(), None);
-    assert_eq!(second(&mut core, 0, 8192, 100), other, "not in the same place");
+    assert_eq!(second_dispatcher(&mut core), other, "not in the same place");
     call(&mut core, Syscall::DispatcherStart, &[free(100)]).unwrap();
     turn(&mut core);
     assert_eq!(*registers(&mut core), FpContext::default());

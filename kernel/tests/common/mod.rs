@@ -3,7 +3,7 @@
 
 use abi::boot::BOOT_CNODE;
 use abi::cap::CapAddr;
-use abi::layout::{EARLY_RAM, FRAME_BASE, ROOT_CNODE, ROOT_VNODE, USER_LOWEST};
+use abi::layout::{EARLY_RAM, FRAME_BASE, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER, USER_LOWEST};
 use abi::{CapType, ErrorKind, PAGE_SIZE, Syscall};
 use caps::Machine as _;
 use kernel::arch::{boot, tiny_program};
@@ -126,4 +126,26 @@ pub(crate) fn many_dispatchers(core: &mut Core) -> Vec<DispatcherRef> {
             dispatcher(core, address)
         })
         .collect()
+}
+
+/// The current dispatcher and a [`second_dispatcher`] that waits, each with an endpoint with a ring, in slots 110 and 111;
+/// the current one also has two doorbells, in slots 112 and 113.
+pub(crate) fn pair(core: &mut Core) -> (DispatcherRef, DispatcherRef) {
+    let other = second_dispatcher(core);
+    let me = core.machine.current.expect("somebody runs");
+    for (from, slot) in [(SELF_DISPATCHER.0, 110), (second(), 111)] {
+        retype(core, from, CapType::EndPoint, 1, 0, 1, free(slot)).expect("an endpoint");
+        call(core, Syscall::EndpointConfigure, &[free(slot), PAGE_SIZE, 4, 0]).expect("its ring");
+    }
+    for (event, slot) in [(5, 112), (70, 113)] {
+        retype(core, SELF_DISPATCHER.0, CapType::Notify, event, 0, 1, free(slot)).expect("a doorbell");
+    }
+    call(core, Syscall::DispatcherStart, &[second()]).expect("it starts");
+    call(core, Syscall::Yield, &[]).expect("the other runs");
+    schedule::next(core);
+    assert_eq!(core.machine.current, Some(other));
+    call(core, Syscall::Wait, &[u64::MAX]).expect("it waits");
+    schedule::next(core);
+    assert_eq!(core.machine.current, Some(me));
+    (me, other)
 }
