@@ -4,7 +4,7 @@ use abi::{CapType, Error, ErrorKind, Rights};
 use caps::{Machine as _, Progress, RetypeArgs, SlotRef};
 
 use super::{
-    Args, DONE, Reply, capability, dispatcher, lookup, lookup_argument, own_cspace, progress, slot_pair,
+    Args, DONE, Reply, capability, destination, dispatcher, lookup, lookup_argument, progress, slot_pair,
 };
 use crate::cpu::Core;
 use crate::dispatcher::{EventKind, slot};
@@ -29,12 +29,11 @@ pub(super) fn copy(core: &mut Core, a: Args) -> Result<Reply, Error> {
 pub(super) fn retype(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let source = lookup_argument(core, a[0], 0)?;
     let ty = CapType::from_number(a[1]).ok_or(Error::new(ErrorKind::BadType, 1))?;
-    let root = own_cspace(core)?;
     let arguments = RetypeArgs { ty, offset: a[2], object_size: a[3], count: a[4] };
     if a[4] == 0 || a[4] > abi::cap::MAX_RETYPE {
         return Err(Error::new(ErrorKind::BadCount, 4));
     }
-    let first = caps::Db::destination(&core.machine, root, abi::CapAddr(a[5]), a[6], a[4] as u32, ty)
+    let first = destination(core, a[5], a[6], a[4] as u32, ty)
         .map_err(|kind| Error::new(kind, if a[5] == 0 { 6 } else { 5 }))?;
     core.db.retype(&mut core.machine, source, &arguments, first)?;
     if let CapType::EndPoint | CapType::Notify = ty {

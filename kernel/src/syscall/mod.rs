@@ -88,12 +88,6 @@ pub fn cspace(m: &Machine, d: DispatcherRef) -> Result<CNode, ErrorKind> {
     CNode::of(&m.dispatcher(d).slots[slot::CSPACE]).ok_or(ErrorKind::NoCNode)
 }
 
-/// The root CNode of the caller.
-#[inline]
-pub fn own_cspace(core: &Core) -> Result<CNode, ErrorKind> {
-    cspace(&core.machine, core.machine.current.ok_or(ErrorKind::NoCNode)?)
-}
-
 /// The slot, empty or not, that a capability address names for a dispatcher.
 #[inline]
 pub fn slot_of(m: &Machine, d: DispatcherRef, address: u64) -> Result<SlotRef, ErrorKind> {
@@ -166,8 +160,21 @@ fn slot_pair(core: &Core, a: &Args, argument: u8, ty: CapType) -> Result<SlotRef
         let d = core.machine.current.ok_or(ErrorKind::NoCNode)?;
         return slot_of(&core.machine, d, slot).map_err(|kind| Error::new(kind, argument + 1));
     }
-    Db::destination(&core.machine, own_cspace(core)?, CapAddr(cnode), slot, 1, ty)
-        .map_err(|kind| Error::new(kind, argument))
+    destination(core, cnode, slot, 1, ty).map_err(|kind| Error::new(kind, argument))
+}
+
+/// The first of `count` slots that a pair of words of the caller names, for capabilities of type `ty`.
+fn destination(core: &Core, cnode: u64, slot: u64, count: u32, ty: CapType) -> Result<SlotRef, ErrorKind> {
+    let d = core.machine.current.ok_or(ErrorKind::NoCNode)?;
+    let roots = &core.machine.dispatcher(d).slots;
+    let mut found = Err(ErrorKind::NoCNode);
+    // While the CSpace grows, what has not moved yet is found in its old root.
+    for which in [slot::CSPACE, slot::OLD_CSPACE] {
+        if let (Err(ErrorKind::NoCNode), Some(root)) = (found, CNode::of(&roots[which])) {
+            found = Db::destination(&core.machine, root, CapAddr(cnode), slot, count, ty);
+        }
+    }
+    found
 }
 
 /// The answer of an operation that goes in steps. The caller itself may have gone with what was deleted.
