@@ -66,7 +66,8 @@ syscalls! {
     /// `x0` source; `x1` type; `x2` offset in bytes; `x3` bytes of an object (0: the type's own size); `x4` count;
     /// (`x5`, `x6`) first destination slot, the rest follow. For `EndPoint` and `Notify`: `x2` is the event index, `x3` 0.
     CapRetype = 10;
-    /// (`x0`, `x1`) slot. `x1`: 0 done, 1 call again.
+    /// (`x0`, `x1`) slot. `x1`: 0 done, 1 call again. Done is when the slot is empty; what lies in a CNode or dispatcher
+    /// that went with it goes by and by.
     CapDelete = 11;
     /// (`x0`, `x1`) slot. Deletes all other copies and all descendants. `x1`: 0 done, 1 call again.
     CapRevoke = 12;

@@ -204,6 +204,10 @@ impl caps::Machine for Machine {
         }
     }
 
+    fn remains(&mut self) {
+        schedule::limit_slice(self);
+    }
+
     fn held_ends(&mut self, slot: SlotRef) {
         // A dispatcher that waits would not notice; ready, it ends when its turn comes.
         if let Some(d) = DispatcherRef::at(slot.address() & !(abi::PAGE_SIZE - 1))

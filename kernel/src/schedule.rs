@@ -80,9 +80,10 @@ fn enqueue(m: &mut Machine, d: DispatcherRef) {
     m.run_queue.last = Some(d);
 }
 
-/// Somebody waits for the current dispatcher from now on: its slice ends, also when it never leaves the kernel by `next`.
+/// Somebody waits for the current dispatcher from now on, or the reaper does: its slice ends, also when it never leaves the
+/// kernel by `next`.
 #[cold]
-fn limit_slice(m: &mut Machine) {
+pub fn limit_slice(m: &mut Machine) {
     let now = m.hardware.now();
     if let Some(d) = m.current {
         m.slice_end = m.slice_end.clamp(now, now + slice(m, d));
@@ -237,6 +238,15 @@ pub fn next(core: &mut Core) -> Next {
         events::end(&mut core.machine, d, Cause::Faulted, 0, 0, 0);
     }
     Next::Again
+}
+
+/// The current dispatcher goes on after its slice, since nobody waits for it: the next one is for the reaper to come again.
+pub fn renew_slice(m: &mut Machine, now: u64) {
+    if let Some(d) = m.current
+        && now >= m.slice_end
+    {
+        m.slice_end = now + slice(m, d);
+    }
 }
 
 /// Begins a slice.

@@ -48,6 +48,9 @@ fn settle(core: &mut Core, now: u64) {
     let Some(frame) = m.frame(d) else { return };
     let disabled = frame.is_disabled();
     let over = schedule::slice_is_over(m, now);
+    if !over {
+        schedule::renew_slice(m, now);
+    }
     if !over && (disabled || !frame.any_ready()) {
         return;
     }

@@ -3,15 +3,71 @@
 mod common;
 
 use abi::cap::L1_CNODE_MAX_SIZE;
+use abi::frame::State;
 use abi::layout::*;
 use abi::{CapType, ErrorKind, Syscall};
 use kernel::cpu::Core;
-use kernel::syscall::Reply;
+use kernel::dispatcher::DispatcherRef;
+use kernel::schedule::{self, SLICE_MS};
+use kernel::syscall::{self, Reply};
+use kernel::{lmp, trap};
 
 use common::{call, core, free};
 
 fn retype(core: &mut Core, from: u64, ty: CapType, offset: u64, size: u64, count: u64, slot: u64) {
     call(core, Syscall::CapRetype, &[from, ty as u64, offset, size, count, 0, slot]).unwrap();
+}
+
+/// A second dispatcher at offset `at` of the early RAM, in slot `s`, with a frame behind it, in slot `s + 1`.
+fn second(core: &mut Core, at: u64, size: u64, s: u64) -> DispatcherRef {
+    retype(core, EARLY_RAM.0, CapType::Dispatcher, at, size, 1, free(s));
+    retype(core, EARLY_RAM.0, CapType::Frame, at + size, 8192, 1, free(s + 1));
+    let frame = FRAME_BASE + (1 << 20);
+    let arguments = [free(s), ROOT_CNODE.0, ROOT_VNODE.0, free(s + 1), frame, USER_LOWEST, 0];
+    call(core, Syscall::DispatcherConfigure, &arguments).unwrap();
+    let slot = syscall::lookup(core, free(s)).unwrap();
+    DispatcherRef::at(caps::Machine::slot(&core.machine, slot).base()).unwrap()
+}
+
+#[test]
+fn what_is_deleted_is_cleared_away_while_domains_only_use_the_direct_way() {
+    let mut core = core();
+    let me = core.machine.current.unwrap();
+    let d = second(&mut core, 0, 8192, 100);
+    for (from, slot) in [(SELF_DISPATCHER.0, 110), (free(100), 111)] {
+        retype(&mut core, from, CapType::EndPoint, 1, 0, 1, free(slot));
+        call(&mut core, Syscall::EndpointConfigure, &[free(slot), 0x1000, 4, 0]).unwrap();
+    }
+    call(&mut core, Syscall::DispatcherStart, &[free(100)]).unwrap();
+    call(&mut core, Syscall::Yield, &[]).unwrap();
+    schedule::next(&mut core);
+    call(&mut core, Syscall::Wait, &[u64::MAX]).unwrap();
+    schedule::next(&mut core);
+    assert_eq!((core.machine.current, core.machine.hardware.timer), (Some(me), None));
+    // Long after the beginning of its slice, which nobody waits for the end of.
+    core.machine.hardware.ticks += 1 << 30;
+    retype(&mut core, EARLY_RAM.0, CapType::L1CNode, 1 << 20, L1_CNODE_MAX_SIZE, 1, free(120));
+    assert_eq!(call(&mut core, Syscall::CapDelete, &[0, free(120)]), Ok(Reply::Value(0)));
+    assert!(core.db.has_zombies());
+    assert_eq!(call(&mut core, Syscall::CapDelete, &[0, free(120)]), Err(ErrorKind::EmptySlot));
+    let slice = core.machine.hardware.ticks_per_ms() * SLICE_MS;
+    let mut interrupts = 0;
+    while core.db.has_zombies() {
+        let (here, there) = if core.machine.current == Some(me) { (111, d) } else { (110, me) };
+        assert!(lmp::send_wait_direct(&mut core, free(here), u64::MAX, 0).is_some());
+        assert_eq!(core.machine.current, Some(there));
+        let now = core.machine.hardware.ticks;
+        let at = core.machine.hardware.timer.expect("nobody comes for the remains");
+        assert!(at <= now + slice, "late");
+        assert!(interrupts == 0 || at > now, "the domains get nowhere");
+        core.machine.hardware.ticks = at.max(now);
+        trap::interrupt(&mut core);
+        schedule::next(&mut core);
+        interrupts += 1;
+    }
+    assert!(interrupts < 32, "{interrupts}");
+    let me = core.machine.current.unwrap();
+    assert_eq!((core.machine.dispatcher(me).state(), core.machine.hardware.timer), (State::Ready, None));
 }
 
 #[test]

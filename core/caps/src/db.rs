@@ -18,8 +18,11 @@ use crate::{FRAME_LIMIT, OBJECT_LIMIT};
 pub struct Db {
     pub(crate) tree: Tree,
     pub(crate) count: u64,
-    /// The zombie that the reaper works on, 0 for none; the others hang on it.
+    /// The queue of estates: the first zombies of the one that the reaper works on, and of the last, 0 for none.
     pub(crate) zombies: u32,
+    pub(crate) last_zombie: u32,
+    /// The first zombie of the estate that something is being deleted from, 0 for none.
+    pub(crate) reaping: u32,
     /// Units without capabilities: the one that is pulled next, and the last, 0 for none.
     pub(crate) empty_first: u32,
     pub(crate) empty_last: u32,
@@ -131,7 +134,15 @@ impl<M: Machine> NodesMut for Edit<'_, M> {
 impl Db {
     /// A database without capabilities.
     pub const fn new() -> Db {
-        Db { tree: Tree::new(), count: 0, zombies: 0, empty_first: 0, empty_last: 0 }
+        Db {
+            tree: Tree::new(),
+            count: 0,
+            zombies: 0,
+            last_zombie: 0,
+            reaping: 0,
+            empty_first: 0,
+            empty_last: 0,
+        }
     }
 
     /// Capabilities, copies and mappings counted.

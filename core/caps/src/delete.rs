@@ -10,12 +10,12 @@ impl Db {
     /// Deletes the capability in `slot`.
     ///
     /// A copy that is not the last simply goes, and mappings made through it stay. The last one of a frame takes the frame's mappings
-    /// along; of a VNode what is mapped in it, and its own place; of a CNode or dispatcher everything in it:
-    /// the slot is free at once, and `More` says that the reaper still has to do. So call again while `More`
-    /// comes back; on an empty slot the call lends its time to the reaper.
+    /// along; of a VNode what is mapped in it, and its own place: call again while `More` comes back. The last one of a
+    /// CNode or dispatcher takes everything in it along: its slot is free at once, and that is all that `Done` says. What is
+    /// not cleared away within this call is left to the reaper, or to a revocation of what the object was made of.
     ///
     /// # Errors
-    /// `EmptySlot` (and the reaper has nothing to do); `UnitBusy` for a Unit with capabilities.
+    /// `EmptySlot`; `UnitBusy` for a Unit with capabilities.
     pub fn delete<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> Result<Progress, ErrorKind> {
         self.delete_within(m, slot, BUDGET)
     }
@@ -32,17 +32,19 @@ impl Db {
     ) -> Result<Progress, ErrorKind> {
         let s = m.slot(slot);
         if s.is_empty() {
-            return if self.zombies == 0 { Err(ErrorKind::EmptySlot) } else { Ok(self.step(m, budget)) };
+            return Err(ErrorKind::EmptySlot);
         }
         if s.ty == CapType::Unit && s.held() != 0 {
             return Err(ErrorKind::UnitBusy);
         }
-        let zombies = self.zombies;
+        let before = self.last_zombie;
         while budget >= cost::DELETE {
             budget -= cost::DELETE;
             if self.delete_action(m, slot) {
-                let buried = self.zombies != zombies;
-                return Ok(if buried { self.step(m, budget) } else { Progress::Done });
+                if self.last_zombie != before {
+                    self.settle(m, SlotRef(self.last_zombie), budget);
+                }
+                return Ok(Progress::Done);
             }
         }
         Ok(Progress::More)

@@ -58,6 +58,8 @@ pub trait Machine {
     /// The last capability to interrupts `first` to `first + count` is gone. Narrower and wider ones may exist; what is bound
     /// through a capability to a single interrupt ends only when `count` is 1.
     fn interrupts_end(&mut self, first: u64, count: u64);
+    /// A CNode or dispatcher waits for [`crate::Db::step`] from now on, which may be long over when the call returns.
+    fn remains(&mut self);
     /// A slot that was marked by [`crate::Db::mark_held`] has been emptied.
     fn held_ends(&mut self, slot: SlotRef);
     /// A unit has lost its last capability: [`crate::Db::pull_unit`] will give it.

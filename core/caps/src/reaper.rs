@@ -1,18 +1,51 @@
 //! The reaper: emptying and ending CNodes and dispatchers whose last capability is gone.
 //!
 //! Such a capability moves into the slot that the kernel has in the object itself and stays in the tree, as a zombie, so that
-//! K4 holds and the memory cannot be used for anything else yet. Zombies form a stack. An action of the reaper deletes one
-//! capability from the topmost; if that was the last one to another CNode or dispatcher, it is pushed
-//! on top. So there is no recursion, and zombies that contain each other are no special case.
+//! K4 holds and the memory cannot be used for anything else yet. A zombie that somebody's deletion made begins an
+//! *estate*, and estates form a queue: the reaper takes them in the order in which they came, so none waits for later ones.
+//!
+//! What becomes a zombie because a zombie was emptied goes on top of the same estate, which is a stack: an action always
+//! works on the topmost. So there is no recursion, zombies that contain each other are no special case, and what lies above
+//! a zombie is exactly what hung from it. Nobody can put anything into an estate: its zombies have no capabilities left.
+//!
+//! Whoever waits for a zombie (a revocation that finds it) works on its estate, wherever that stands in the queue, and on no
+//! other. An estate takes at most `HEIRS` zombies in, and what more hung from it begins others; because otherwise
+//! somebody who still has capabilities to what hangs there could fill it again and again just before its turn.
+//!
+//! ```text
+//!   queue:   estate ◄──────► estate ◄──────► estate            ring links of the first zombie, 0 at the ends
+//!   stack:   top ─► zombie   itself          top ─► zombie      aux64: below (of the first: top) | first << 32
+//!                      └─► first                      └─► ...
+//! ```
 
 use abi::CapType;
 use tree::NONE;
 
 use crate::db::View;
 use crate::machine::Machine;
-use crate::slot::{Flags, SlotRef};
+use crate::slot::{Flags, Slot, SlotRef};
 use crate::types::Container;
 use crate::{Db, Progress, cost};
+
+/// Zombies that an estate takes in beside its first: the L2CNodes of a domain with 65,000 capabilities. Few in tests, so
+/// that they meet the limit.
+pub(crate) const HEIRS: u32 = if cfg!(test) { 8 } else { 255 };
+/// `aux32` of a zombie: below this bit the next slot to look at, for the first of an estate above it how many more may come.
+const HEIRS_SHIFT: u32 = 16;
+
+/// For the first zombie of an estate: the topmost. For another: the one below it.
+const fn link(zombie: &Slot) -> u32 {
+    zombie.aux64 as u32
+}
+
+/// The first zombie of the estate of this one.
+pub(crate) const fn estate(zombie: &Slot) -> SlotRef {
+    SlotRef((zombie.aux64 >> 32) as u32)
+}
+
+const fn pack(link: u32, estate: SlotRef) -> u64 {
+    link as u64 | (estate.0 as u64) << 32
+}
 
 impl Db {
     /// Whether the reaper has something to do.
@@ -27,9 +60,17 @@ impl Db {
             if left == 0 {
                 return Progress::More;
             }
-            left = left.saturating_sub(self.reap_action(m, left));
+            left = left.saturating_sub(self.reap_action(m, SlotRef(self.zombies), left));
         }
         Progress::Done
+    }
+
+    /// Works on the estate that a zombie begins, and on no other, for about `budget`.
+    pub(crate) fn settle<M: Machine>(&mut self, m: &mut M, first: SlotRef, budget: u32) {
+        let mut left = budget;
+        while left != 0 && m.slot(first).is(Flags::ZOMBIE) {
+            left = left.saturating_sub(self.reap_action(m, first, left));
+        }
     }
 
     /// Moves the last capability to a CNode or dispatcher into the object. Its slot is free then.
@@ -45,35 +86,57 @@ impl Db {
         if held {
             m.held_ends(slot);
         }
-        let below = core::mem::replace(&mut self.zombies, grave.0);
         let s = m.slot_mut(grave);
         s.flags = s.flags.without(Flags::HELD).or(Flags::ZOMBIE.or(Flags::IN_DELETE));
-        (s.aux32, s.aux64) = (0, below as u64);
+        let first = SlotRef(self.reaping);
+        if !first.is_none() && m.slot(first).aux32 >> HEIRS_SHIFT != 0 {
+            let f = m.slot_mut(first);
+            f.aux32 -= 1 << HEIRS_SHIFT;
+            let below = link(f);
+            f.aux64 = pack(grave.0, first);
+            let s = m.slot_mut(grave);
+            (s.aux32, s.aux64) = (0, pack(below, first));
+            return;
+        }
+        let last = core::mem::replace(&mut self.last_zombie, grave.0);
+        let s = m.slot_mut(grave);
+        (s.aux32, s.aux64) = (HEIRS << HEIRS_SHIFT, pack(grave.0, grave));
+        (s.prev, s.next) = (last, 0);
+        if last == 0 {
+            self.zombies = grave.0;
+        } else {
+            m.slot_mut(SlotRef(last)).next = grave.0;
+        }
+        m.remains();
     }
 
-    /// One action on the topmost zombie, or a look at empty slots for at most `budget`. Says what it cost.
-    pub(crate) fn reap_action<M: Machine>(&mut self, m: &mut M, budget: u32) -> u32 {
-        let zombie = SlotRef(self.zombies);
-        let s = m.slot(zombie);
+    /// One action on the estate of a zombie, or a look at empty slots for at most `budget`. Says what it cost.
+    pub(crate) fn reap_action<M: Machine>(&mut self, m: &mut M, zombie: SlotRef, budget: u32) -> u32 {
+        let first = estate(m.slot(zombie));
+        let top = SlotRef(link(m.slot(first)));
+        let s = m.slot_mut(top);
         let slots = Container::of(s.ty, s.base, s.size);
-        let mut next = s.aux32;
+        let start = s.aux32 & ((1 << HEIRS_SHIFT) - 1);
+        let mut next = start;
         let mut spent = 0;
         while next < slots.count && spent < budget && m.slot(slots.first.plus(next)).is_empty() {
             next += 1;
             spent += cost::LOOK;
         }
-        m.slot_mut(zombie).aux32 = next;
+        m.slot_mut(top).aux32 += next - start;
         if spent >= budget {
             return spent;
         }
         if next < slots.count {
+            self.reaping = first.0;
             let _ = self.delete_action(m, slots.first.plus(next));
+            self.reaping = 0;
             return spent + cost::DELETE;
         }
-        spent + self.finish_action(m, zombie)
+        spent + self.finish_action(m, top)
     }
 
-    /// One action on a zombie without capabilities: ends an event of a dispatcher, or the zombie itself.
+    /// One action on a topmost zombie without capabilities: ends an event of a dispatcher, or the zombie itself.
     fn finish_action<M: Machine>(&mut self, m: &mut M, zombie: SlotRef) -> u32 {
         if let Some(event) = self.dependant(m, zombie) {
             let victim = self.victim(m, event);
@@ -82,7 +145,7 @@ impl Db {
         }
         let s = m.slot(zombie);
         let (ty, base, size) = (s.ty, s.base, s.size);
-        self.zombies = s.aux64 as u32;
+        self.leave_estate(m, zombie);
         self.remove_node(m, zombie);
         if ty != CapType::Dispatcher {
             // All slots of a CNode are empty, so its memory is zero already.
@@ -90,6 +153,24 @@ impl Db {
         }
         m.zero(base, size);
         (size / abi::PAGE_SIZE) as u32 * cost::ZERO_PAGE
+    }
+
+    /// Takes a topmost zombie off its estate; the first one ends it.
+    fn leave_estate<M: Machine>(&mut self, m: &mut M, zombie: SlotRef) {
+        let s = m.slot(zombie);
+        let (first, below, prev, next) = (estate(s), link(s), s.prev, s.next);
+        if first != zombie {
+            m.slot_mut(first).aux64 = pack(below, first);
+            return;
+        }
+        match prev {
+            0 => self.zombies = next,
+            _ => m.slot_mut(SlotRef(prev)).next = next,
+        }
+        match next {
+            0 => self.last_zombie = prev,
+            _ => m.slot_mut(SlotRef(next)).prev = prev,
+        }
     }
 
     /// The first endpoint or notification of this object, which is a dispatcher or has none.

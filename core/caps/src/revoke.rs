@@ -11,7 +11,9 @@ use crate::{BUDGET, Db, Progress, cost, ring};
 impl Db {
     /// Deletes all other copies of the capability in `slot`, its mappings, and all its descendants; for a VNode what is mapped in it
     /// and its own place, for a dispatcher its endpoints and notifications. What lies in a CNode or dispatcher that
-    /// is deleted goes with it; when `Done` comes back, that has happened too.
+    /// is deleted goes with it. When `Done` comes back, no descendant is left, zombies included; and what hung from those
+    /// and lies elsewhere has gone too, up to 255 CNodes and dispatchers for each (`reaper.rs`): more than that is left to
+    /// the reaper, so that how long a revocation takes is a matter of what it covers.
     ///
     /// If `slot` itself lies in something that dies of it, the revocation ends there with `Done`.
     ///
@@ -70,7 +72,7 @@ impl Db {
         }
         let descendant = self.first_descendant(m, slot)?;
         if m.slot(descendant).is(Flags::ZOMBIE) {
-            return Some(self.reap_action(m, budget));
+            return Some(self.reap_action(m, descendant, budget));
         }
         let victim = self.victim(m, descendant);
         let _ = self.delete_action(m, victim);

@@ -108,14 +108,15 @@ pub struct Slot {
     /// Greatest end of a region in its subtree.
     pub(crate) max_end: u64,
     pub(crate) links: Links,
-    /// The ring of copies; for a Unit, which has none, the list of units without capabilities.
+    /// The ring of copies; for a Unit, which has none, the list of units without capabilities, and for a zombie the queue
+    /// of the reaper.
     pub(crate) next: u32,
     pub(crate) prev: u32,
     /// EndPoint, Notify: event index. Mapping: first entry | entries << 16. Unit: capabilities of the unit.
     /// CNode, Dispatcher (representative): next slot to move or to clean. VNode (representative): its mappings.
     pub(crate) aux32: u32,
     /// VNode (representative), Mapping: see `vnode.rs` and `map.rs`. Unit: bytes zeroed; while it is
-    /// deleted, where to go on. Zombie: the next zombie.
+    /// deleted, where to go on. Zombie: see `reaper.rs`.
     pub(crate) aux64: u64,
 }
 

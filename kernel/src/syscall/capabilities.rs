@@ -74,11 +74,6 @@ pub(super) fn resize(core: &mut Core, a: Args) -> Result<Reply, Error> {
     if core.machine.slot(old).is_empty() {
         let new = capability(core, &a, 1, CapType::L1CNode, Rights::WRITE)?;
         let Core { db, machine, .. } = core;
-        if machine.slot(new).base() == machine.slot(present).base() {
-            // All has moved; the remains of the old root are being cleared away.
-            let done = db.step(machine, caps::BUDGET);
-            return Ok(progress(core, done));
-        }
         db.check_resize(machine, present, new).map_err(|kind| Error::new(kind, 1))?;
         db.copy(machine, present, old, Rights::ALL)?;
         // The old root has other copies now, so this deletion is done at once.

@@ -9,6 +9,7 @@ use crate::Db;
 use crate::key::Key;
 use crate::machine::Machine;
 use crate::map::window;
+use crate::reaper::{HEIRS, estate};
 use crate::slot::{Flags, Slot, SlotRef};
 use crate::types::{Container, is_container, row_of};
 use crate::vnode::{Place, entry_span};
@@ -151,7 +152,8 @@ fn check_rings(db: &Db, m: &Fake, nodes: &[SlotRef]) {
     for &n in nodes {
         let s = m.slot(n);
         assert_ne!(s.ty, CapType::Mapping, "mappings are not in this tree");
-        if s.ty == CapType::Unit {
+        // The links of a Unit and of a zombie are of other lists.
+        if s.ty == CapType::Unit || s.is(Flags::ZOMBIE) {
             assert!(seen.insert(n));
             continue;
         }
@@ -211,19 +213,31 @@ fn check_units(db: &Db, m: &Fake) {
     assert!(listed.is_empty(), "not in the list: {listed:?}");
 }
 
-/// All zombies are on the stack, each in its grave; capabilities lie in living objects or zombies.
+/// All zombies are in estates, each in its grave; capabilities lie in living objects or zombies.
 fn check_zombies(db: &Db, m: &Fake) {
     let mut zombies: BTreeSet<SlotRef> =
         m.occupied().filter(|(_, s)| s.is(Flags::ZOMBIE)).map(|(slot, _)| slot).collect();
-    let mut at = SlotRef(db.zombies);
-    while !at.is_none() {
-        let s = m.slot(at);
-        assert!(zombies.remove(&at), "on the stack, but no zombie");
-        assert_eq!(Container::of(s.ty, s.base, s.size).grave, at);
-        assert!(s.is(Flags::IN_DELETE) && s.next == at.0);
-        at = SlotRef(s.aux64 as u32);
+    assert_eq!(db.reaping, 0);
+    let (mut first, mut before) = (db.zombies, 0);
+    while first != 0 {
+        let f = m.slot(SlotRef(first));
+        assert_eq!((f.prev, f.aux64 >> 32), (before, u64::from(first)), "the queue of estates");
+        let (mut at, mut heirs) = (SlotRef(f.aux64 as u32), 0);
+        loop {
+            let s = m.slot(at);
+            assert!(zombies.remove(&at), "in an estate, but no zombie");
+            assert_eq!(Container::of(s.ty, s.base, s.size).grave, at);
+            assert!(s.is(Flags::IN_DELETE) && estate(s) == SlotRef(first));
+            if at.0 == first {
+                break;
+            }
+            (at, heirs) = (SlotRef(s.aux64 as u32), heirs + 1);
+        }
+        assert!((f.aux32 >> 16) + heirs <= HEIRS, "an estate takes in too much");
+        (before, first) = (first, f.next);
     }
-    assert!(zombies.is_empty(), "not on the stack");
+    assert_eq!(db.last_zombie, before);
+    assert!(zombies.is_empty(), "in no estate");
     let homes: BTreeMap<u32, u32> = m
         .occupied()
         .filter(|(_, s)| is_container(s.ty))

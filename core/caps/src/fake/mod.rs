@@ -60,6 +60,8 @@ pub(crate) struct Fake {
     pub ended_held: Vec<SlotRef>,
     /// How often a unit has become empty.
     pub empty_units: u64,
+    /// How often something was left to the reaper.
+    pub remains: u64,
 }
 
 impl Fake {
@@ -77,6 +79,7 @@ impl Fake {
             ended_interrupts: Vec::new(),
             ended_held: Vec::new(),
             empty_units: 0,
+            remains: 0,
         }
     }
 
@@ -193,6 +196,9 @@ impl Machine for Fake {
     }
     fn interrupts_end(&mut self, first: u64, count: u64) {
         self.ended_interrupts.push((first, count));
+    }
+    fn remains(&mut self) {
+        self.remains += 1;
     }
     fn held_ends(&mut self, slot: SlotRef) {
         assert!(self.slot(slot).is_empty());

@@ -16,12 +16,13 @@ fn a_dying_cnode_frees_its_slot_at_once_and_empties_itself_in_steps() {
         w.copy(slot(ID), inside.plus(i), Rights::ALL).unwrap();
     }
     let count = w.db.count();
-    assert_eq!(w.db.delete(&mut w.m, slot(A)), Ok(Progress::More));
+    assert_eq!(w.db.delete(&mut w.m, slot(A)), Ok(Progress::Done));
     w.check();
     assert!(w.get(slot(A)).is_empty() && w.db.has_zombies());
+    assert_eq!(w.db.delete(&mut w.m, slot(A)), Err(ErrorKind::EmptySlot));
     let early = w.retype(slot(MEMORY), CapType::L2CNode, 0, 0, 1, slot(B));
     assert_eq!(early, Err(ErrorKind::Overlap), "the memory is not free yet");
-    let calls = w.delete(slot(A)).unwrap();
+    let calls = w.reap();
     assert!((3..12).contains(&calls), "{calls}");
     assert_eq!(w.db.count(), count - 101);
     assert!(w.m.is_zero(page(RAM_PAGE), 4 * PAGE_SIZE));

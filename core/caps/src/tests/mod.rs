@@ -5,6 +5,7 @@ mod delete;
 mod mappings;
 mod model;
 mod random;
+mod reaping;
 mod retype;
 mod revoke;
 mod scenes;

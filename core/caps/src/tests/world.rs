@@ -114,14 +114,27 @@ impl World {
         result
     }
 
-    /// Deletes to the end. Checks after every call. Says how many it took.
+    /// Deletes to the end, and lets the reaper do what is left to it. Checks after every call. Says how many it took.
     pub(super) fn delete(&mut self, slot: SlotRef) -> Result<u32, ErrorKind> {
-        self.repeat(|w| w.db.delete_within(&mut w.m, slot, BUDGET))
+        let calls = self.repeat(|w| w.db.delete_within(&mut w.m, slot, BUDGET))?;
+        Ok(calls + self.reap())
     }
 
-    /// Revokes to the end.
+    /// Lets the reaper work to the end. Says how many calls it took, none if there was nothing to do.
+    pub(super) fn reap(&mut self) -> u32 {
+        let mut calls = 0;
+        while self.db.has_zombies() {
+            let _ = self.db.step(&mut self.m, BUDGET);
+            self.check();
+            calls += 1;
+        }
+        calls
+    }
+
+    /// Revokes to the end, as [`World::delete`].
     pub(super) fn revoke(&mut self, slot: SlotRef) -> Result<u32, ErrorKind> {
-        self.repeat(|w| w.db.revoke_within(&mut w.m, slot, BUDGET))
+        let calls = self.repeat(|w| w.db.revoke_within(&mut w.m, slot, BUDGET))?;
+        Ok(calls + self.reap())
     }
 
     fn repeat(
