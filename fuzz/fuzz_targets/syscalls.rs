@@ -152,7 +152,7 @@ fn leave(core: &mut Core) -> bool {
         if !matches!(schedule::next(core), Next::Idle) {
             return true;
         }
-        if core.db.step(&mut core.machine, caps::BUDGET) == Progress::Done {
+        if events::reap(core) == Progress::Done {
             if let Some(at) = core.machine.hardware.timer {
                 core.machine.hardware.ticks = core.machine.hardware.ticks.max(at);
             } else if !wake_somebody(core) {
@@ -208,7 +208,7 @@ fn end(core: &mut Core) {
     }
     for round in 0.. {
         assert!(round < IDLE_ROUNDS, "remains without end");
-        if core.db.step(&mut core.machine, caps::BUDGET) == Progress::Done {
+        if events::reap(core) == Progress::Done {
             break;
         }
     }

@@ -47,6 +47,7 @@ fn make_core(facts: &BootFacts, memory: &mut BootMemory, kernel_slots: u64) -> &
         (&raw mut (*machine).run_queue).write(Default::default());
         (&raw mut (*machine).timers).write(Default::default());
         (&raw mut (*machine).fp).write(Default::default());
+        (&raw mut (*machine).ending).write(None);
         (&raw mut (*machine).kernel_slots).write(kernel_slots);
         (&raw mut (*machine).slice_end).write(u64::MAX);
         (&raw mut (*machine).timer_set_to).write(u64::MAX);

@@ -63,6 +63,10 @@ pub struct Dispatcher {
     pub timed: bool,
     /// Events that were ever used: those from here on are all zero.
     pub events_used: u16,
+    /// Once it has ended: events whose peers know it.
+    pub events_cut: u16,
+    /// Whether it is among those that have ended and have events left.
+    pub ending: bool,
     /// Bytes of the object; 0 until configured.
     pub size: u32,
     /// When it wants to be woken, in counter ticks.
@@ -73,9 +77,9 @@ pub struct Dispatcher {
     pub timer_height: u8,
     /// Identifier of its address space: that of the VNode in its slot, while it is there.
     pub asid: u16,
-    /// Neighbours in the run queue.
+    /// Neighbours in the run queue, or among those that have ended and have events left.
     pub next: Option<DispatcherRef>,
-    /// The one before in the run queue.
+    /// The one before there.
     pub previous: Option<DispatcherRef>,
     /// The next `SendWait` has to take the ordinary way: an event was posted while the dispatcher ran or was ready, of
     /// which it may not know, or the FP unit was opened for it.

@@ -3,6 +3,9 @@
 use abi::frame::{Cause, RING_PEER_GONE, RING_WRITABLE, State};
 use abi::{CapType, ErrorKind};
 
+use caps::Progress;
+
+use crate::cpu::Core;
 use crate::dispatcher::{DispatcherRef, Entry, Event, EventKind, slot};
 use crate::machine::Machine;
 use crate::{fp, schedule};
@@ -76,11 +79,33 @@ fn cut(m: &mut Machine, event: &Event) {
     }
 }
 
-/// Ends a dispatcher: it never runs again, its peers and its watcher learn of it. Its object stays until its capability goes.
+/// Events that the end of a dispatcher deals with in one go (K2): all of them, for most programs. One entry may end several.
+const CUT_AT_ONCE: u16 = 16;
+/// Events that [`reap`] deals with in one go.
+const CUT_LATER: u16 = 64;
+
+/// Ends a dispatcher: it never runs again, its watcher learns of it, and its peers do, those of the first few events at once and
+/// the others by and by ([`reap`]). Its object stays until its capability goes.
 pub fn end(m: &mut Machine, d: DispatcherRef, cause: Cause, value: u64, pc: u64, esr: u64) {
     stop(m, d, cause, value, pc, esr);
-    let used = u32::from(m.dispatcher(d).events_used);
-    for index in 0..used {
+    if cut_some(m, d, CUT_AT_ONCE) == Progress::More {
+        let next = m.ending.replace(d);
+        if let Some(next) = next {
+            m.dispatcher_mut(next).previous = Some(d);
+        }
+        let state = m.dispatcher_mut(d);
+        (state.previous, state.next, state.ending) = (None, next, true);
+        schedule::limit_slice(m);
+    }
+}
+
+/// Cuts the next few events of a dispatcher that has ended.
+fn cut_some(m: &mut Machine, d: DispatcherRef, most: u16) -> Progress {
+    let state = m.dispatcher_mut(d);
+    let (first, used) = (state.events_cut, state.events_used);
+    let end = used.min(first + most);
+    state.events_cut = end;
+    for index in u32::from(first)..u32::from(end) {
         let event = *m.event(d, index);
         if event.kind() != EventKind::Free {
             m.unbind_interrupt(d, index);
@@ -88,6 +113,40 @@ pub fn end(m: &mut Machine, d: DispatcherRef, cause: Cause, value: u64, pc: u64,
             cut(m, &event);
         }
     }
+    if end < used { Progress::More } else { Progress::Done }
+}
+
+/// Takes a dispatcher off those that have ended and have events left, if it is one of them.
+pub fn leave_ending(m: &mut Machine, d: DispatcherRef) {
+    if !core::mem::take(&mut m.dispatcher_mut(d).ending) {
+        return;
+    }
+    let state = m.dispatcher_mut(d);
+    let (previous, next) = (state.previous.take(), state.next.take());
+    match previous {
+        Some(previous) => m.dispatcher_mut(previous).next = next,
+        None => m.ending = next,
+    }
+    if let Some(next) = next {
+        m.dispatcher_mut(next).previous = previous;
+    }
+}
+
+/// Whether there are remains of what has ended or was deleted.
+pub const fn remains(core: &Core) -> bool {
+    core.db.has_zombies() || core.machine.ending.is_some()
+}
+
+/// Clears away a part of the remains of what has ended or was deleted: on the time of ends of slices and of an idle core.
+pub fn reap(core: &mut Core) -> Progress {
+    let m = &mut core.machine;
+    if let Some(d) = m.ending
+        && cut_some(m, d, CUT_LATER) == Progress::Done
+    {
+        leave_ending(m, d);
+    }
+    let zombies = core.db.step(&mut core.machine, caps::BUDGET);
+    if core.machine.ending.is_some() { Progress::More } else { zombies }
 }
 
 /// As [`end`], but for its events: for one whose object is being taken apart, which releases them one by one (K2).

@@ -32,6 +32,8 @@ pub struct Machine {
     pub timers: Timers,
     /// Address space identifiers.
     pub asids: AsidPool,
+    /// Dispatchers that have ended and have events left whose peers do not know it yet; linked as in the run queue.
+    pub ending: Option<DispatcherRef>,
     /// Who waits for which interrupt.
     pub interrupts: InterruptTable,
     /// Who uses the FP unit.
@@ -181,7 +183,9 @@ impl caps::Machine for Machine {
 
     fn dispatcher_ends(&mut self, base: u64, _size: u64) {
         let Some(d) = DispatcherRef::at(base) else { return };
-        if self.dispatcher(d).state() != State::Ended {
+        if self.dispatcher(d).state() == State::Ended {
+            events::leave_ending(self, d);
+        } else {
             events::stop(self, d, Cause::Stopped, 0, 0, 0);
         }
         if self.dispatcher(d).size != 0 {

@@ -232,7 +232,8 @@ pub fn next(core: &mut Core) -> Next {
             },
         };
         if let Some(next) = prepare(core, d) {
-            program_timer(&mut core.machine, core.db.has_zombies());
+            let remains = events::remains(core);
+            program_timer(&mut core.machine, remains);
             return next;
         }
         events::end(&mut core.machine, d, Cause::Faulted, 0, 0, 0);

@@ -27,7 +27,7 @@ pub fn interrupt(core: &mut Core) {
     schedule::expire_deadlines(m, now);
     if now >= m.slice_end {
         // The remains of deleted objects get their turn, whoever is busy.
-        let _ = core.db.step(&mut core.machine, caps::BUDGET);
+        let _ = events::reap(core);
     }
     settle(core, now);
 }

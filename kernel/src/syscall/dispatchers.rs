@@ -121,6 +121,7 @@ pub(super) fn info(core: &mut Core, a: Args) -> Result<Reply, Error> {
 pub(super) fn slice(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let d = dispatcher(core, &a, 0)?;
     schedule::request_slice(&mut core.machine, d, a[1]);
-    schedule::program_timer(&mut core.machine, core.db.has_zombies());
+    let remains = events::remains(core);
+    schedule::program_timer(&mut core.machine, remains);
     Ok(DONE)
 }

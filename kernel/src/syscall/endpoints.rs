@@ -106,6 +106,12 @@ pub(super) fn bind_interrupt(core: &mut Core, a: Args) -> Result<Reply, Error> {
     if m.dispatcher(d).state() == State::Ended {
         return Err(Error::new(ErrorKind::PeerGone, 1));
     }
+    // One that has ended, and whose turn to be cut has not come yet, listens no more.
+    if let Some((old, event)) = m.interrupts.listener(number)
+        && m.dispatcher(old).state() == State::Ended
+    {
+        m.unbind_interrupt(old, event);
+    }
     let event = m.event(d, index);
     if m.interrupts.listener(number).is_some() || event.interrupt != 0 || event.kind() != EventKind::Notify {
         return Err(ErrorKind::BadInterrupt.into());

@@ -21,6 +21,7 @@ use caps::Progress;
 
 use crate::cpu::Core;
 use crate::dispatcher::Dispatcher;
+use crate::events;
 use crate::schedule::{self, Next};
 use crate::syscall::{self, Reply};
 use crate::{fp, lmp, trap};
@@ -326,7 +327,7 @@ pub extern "C" fn leave(core: &mut Core) -> ! {
             Next::Again => trap::interrupt(core),
             Next::Idle => {
                 // With nothing else to do, what is left of deleted objects goes first.
-                if core.db.step(&mut core.machine, caps::BUDGET) == Progress::Done {
+                if events::reap(core) == Progress::Done {
                     core.machine.hardware.wait_for_interrupt();
                 }
                 trap::interrupt(core);

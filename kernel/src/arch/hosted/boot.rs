@@ -55,6 +55,7 @@ fn core_on(hardware: Hardware, kernel_slots: u64) -> Core {
         switches: 0,
         run_queue: Default::default(),
         timers: Default::default(),
+        ending: None,
         asids: AsidPool::new(),
         interrupts: InterruptTable::new(),
         fp: Default::default(),
