@@ -312,7 +312,8 @@ pub fn program_timer(m: &mut Machine, reaper_waits: bool) {
     }
 }
 
-/// Makes ready to enter `d`; `None` if it lacks its address space or its frame, or its context is not one of user mode.
+/// Makes ready to enter `d`; `None` if it lacks its address space or its frame. Whatever context it has: what the way
+/// out restores is masked to user mode.
 fn prepare(core: &mut Core, d: DispatcherRef) -> Option<Next> {
     let (root, asid) = core.machine.address_space(d)?;
     let frame = core.machine.frame(d)?;
