@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use xtask::image::Artifacts;
 pub use xtask::qemu::Machine;
-use xtask::session::{Input, Outcome, Output, Session, Stop};
+use xtask::session::{Outcome, Output, Session, Stop};
 use xtask::symbols::{NoSymbols, SymbolFolder, Symbolise};
 use xtask::test::ARTIFACTS_VARIABLE;
 
@@ -48,7 +48,7 @@ impl Guest {
     }
 
     fn of_command(command: Command, symbols: Box<dyn Symbolise>) -> Self {
-        let session = Session::start(command, Input::Driven, Output::Kept, symbols);
+        let session = Session::start(command, Output::Kept, symbols);
         Self { session: session.unwrap_or_else(|failure| panic!("{failure}")) }
     }
 

@@ -15,7 +15,7 @@ use crate::bounds::{BOUNDS, Bound};
 use crate::build::Profile;
 use crate::image::Artifacts;
 use crate::qemu::{Accelerator, Machine};
-use crate::session::{Input, Output, Session, Stop};
+use crate::session::{Output, Session, Stop};
 use crate::size::Sizes;
 use crate::symbols::{NoSymbols, SymbolFolder};
 use crate::workspace::KERNEL;
@@ -148,7 +148,7 @@ fn start(machine: &Machine, artifacts: &Artifacts) -> Result<Session> {
         Some(_) => Box::new(SymbolFolder::new(&artifacts.symbols)),
         None => Box::new(NoSymbols),
     };
-    Session::start(machine.command(), Input::Driven, Output::Kept, symbols)
+    Session::start(machine.command(), Output::Kept, symbols)
 }
 
 fn prompt(session: &mut Session) -> Result<String> {
@@ -295,9 +295,9 @@ mod tests {
         let file = std::env::temp_dir().join(format!("barreldish-bare-{}", std::process::id()));
         fs::write(&file, bare_program()).unwrap();
         let command = Machine::bare(&file).command();
-        let mut session = Session::start(command, Input::Driven, Output::Kept, Box::new(NoSymbols)).unwrap();
+        let mut session = Session::start(command, Output::Kept, Box::new(NoSymbols)).unwrap();
         let outcome = session.wait_end(Some(Instant::now() + Duration::from_secs(60))).unwrap();
-        assert!(matches!(outcome, Outcome::Vanished(status) if status.success()), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::Vanished(status, _) if status.success()), "{outcome:?}");
         assert_eq!(session.log(), BARE_TEXT);
         fs::remove_file(&file).unwrap();
     }

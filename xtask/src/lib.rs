@@ -30,6 +30,7 @@ pub mod setup;
 pub mod size;
 pub mod source;
 pub mod symbols;
+pub mod terminal;
 pub mod test;
 pub mod toolchain;
 pub mod workspace;

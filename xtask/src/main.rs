@@ -6,7 +6,8 @@ fn main() {
     let status = match xtask::cli::main(std::env::args_os().skip(1)) {
         Ok(status) => status,
         Err(failure) => {
-            eprintln!("xtask: {failure}");
+            let line = format!("xtask: {failure}\n");
+            let _ = xtask::terminal::write_all(&mut std::io::stderr(), line.as_bytes());
             failure.status()
         }
     };

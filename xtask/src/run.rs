@@ -1,16 +1,21 @@
 //! `cargo xtask run`: the system on the user's terminal, or driven by `--exec`.
 
-use std::io::{IsTerminal, Read};
-use std::process::{Command, Stdio};
+use std::io::Read;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::build::Profile;
 use crate::image::Artifacts;
 use crate::qemu::{Accelerator, Machine};
-use crate::session::{Input, Output, Session, Stop, timed_out};
+use crate::session::{Keyboard, Output, Session, Stop, timed_out};
 use crate::symbols::SymbolFolder;
-use crate::{Result, cli, process};
+use crate::terminal::{self, Terminal};
+use crate::test::ARTIFACTS_VARIABLE;
+use crate::{Result, cli};
+
+/// The shell line that powers off with the status of the line before.
+const SHUTDOWN: &str = "shutdown $?";
 
 /// What `run` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +42,8 @@ pub struct Options {
 
 /// Builds and boots; the exit status is the code that the guest was shut down with.
 pub fn command(options: &Options) -> Result<u8> {
-    let artifacts = cli::prepare(options.profile)?;
-    let machine = machine(options, &artifacts);
-    machine.check()?;
+    let artifacts = artifacts(options)?;
+    let machine = options.machine(Machine::new(&artifacts));
     if options.gdb {
         eprintln!(
             "waiting for gdb: gdb-multiarch {} -ex 'target remote :1234'",
@@ -47,32 +51,47 @@ pub fn command(options: &Options) -> Result<u8> {
         );
     }
     let symbols = Box::new(SymbolFolder::new(&artifacts.symbols));
-    let interactive = options.exec.is_none() && std::io::stdin().is_terminal();
     let deadline = options.timeout.map(|it| Instant::now() + it);
-    if interactive {
-        let terminal = Terminal::save();
-        let session = Session::start(machine.command(), Input::Terminal, Output::Shown, symbols)?;
-        let status = finish(session, deadline);
-        terminal.restore();
-        return status;
+    if let Some(lines) = &options.exec {
+        let mut session = Session::start(machine.command(), Output::ShownAndKept, symbols)?;
+        type_lines(&mut session, lines, deadline)?;
+        return finish(session, deadline);
     }
-    let mut session = Session::start(machine.command(), Input::Driven, Output::ShownAndKept, symbols)?;
-    match &options.exec {
-        Some(lines) => type_lines(&mut session, lines, deadline),
-        None => pass_standard_input(&mut session, deadline),
-    }?;
+    if let Some(_restored_at_the_end) = Terminal::take()? {
+        let session = Session::start(machine.command(), Output::Shown, symbols)?;
+        pass_keys(&session);
+        return finish(session, deadline);
+    }
+    let mut session = Session::start(machine.command(), Output::ShownAndKept, symbols)?;
+    pass_script(&mut session, std::io::stdin(), deadline)?;
     finish(session, deadline)
 }
 
-fn machine(options: &Options, artifacts: &Artifacts) -> Machine {
-    Machine {
-        cores: options.cores,
-        memory: options.memory,
-        accelerator: options.accelerator,
-        icount: options.icount,
-        gdb: options.gdb,
-        append: options.append.clone(),
-        ..Machine::new(artifacts)
+/// What is booted. Scenarios that run xtask itself boot the image that was built for all of them.
+fn artifacts(options: &Options) -> Result<Artifacts> {
+    match std::env::var_os(ARTIFACTS_VARIABLE) {
+        Some(folder) => Ok(Artifacts::in_folder(Path::new(&folder))),
+        None => cli::prepare(options.profile),
+    }
+}
+
+impl Options {
+    /// Refuses what cannot be run, in words, before anything is built.
+    pub fn check(&self) -> Result {
+        self.machine(Machine::bare(Path::new(""))).check()
+    }
+
+    /// `machine` with what was asked for.
+    fn machine(&self, machine: Machine) -> Machine {
+        Machine {
+            cores: self.cores,
+            memory: self.memory,
+            accelerator: self.accelerator,
+            icount: self.icount,
+            gdb: self.gdb,
+            append: self.append.clone(),
+            ..machine
+        }
     }
 }
 
@@ -83,7 +102,7 @@ fn finish(mut session: Session, deadline: Option<Instant>) -> Result<u8> {
 /// Runs shell lines, then powers off with the last one's status. A guest that ends before is no error here:
 /// [`finish`] looks at how it ended.
 fn type_lines(session: &mut Session, lines: &str, deadline: Option<Instant>) -> Result {
-    for line in lines.lines().chain(["shutdown $?"]) {
+    for line in lines.lines().chain([SHUTDOWN]) {
         match session.wait_prompt(deadline) {
             Ok(_) => session.send(format!("{line}\r").as_bytes()),
             Err(Stop::Ended) => return Ok(()),
@@ -93,47 +112,53 @@ fn type_lines(session: &mut Session, lines: &str, deadline: Option<Instant>) -> 
     Ok(())
 }
 
-/// Input from a file or a pipe waits for the first prompt: a UART that is being set up may drop what it holds.
-fn pass_standard_input(session: &mut Session, deadline: Option<Instant>) -> Result {
+/// What is typed at our terminal is typed at the guest's console.
+fn pass_keys(session: &Session) {
+    let Some(keyboard) = session.keyboard() else { return };
+    thread::spawn(move || pass_on(std::io::stdin(), &keyboard));
+}
+
+/// Input from a file or a pipe waits for the first prompt: a UART that is being set up may drop what it holds. At its
+/// end the machine is powered off with the last line's status, as after [`type_lines`].
+fn pass_script(
+    session: &mut Session,
+    script: impl Read + Send + 'static,
+    deadline: Option<Instant>,
+) -> Result {
     match session.wait_prompt(deadline) {
         Err(Stop::Deadline) => return Err(timed_out()),
         Err(Stop::Ended) | Ok(_) => {}
     }
-    let Some(input) = session.input() else { return Ok(()) };
+    let Some(keyboard) = session.keyboard() else { return Ok(()) };
     thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = std::io::stdin().read(&mut buffer) {
-            if input.send(buffer[..count].to_vec()).is_err() {
-                return;
-            }
+        let last = pass_on(script, &keyboard);
+        if !matches!(last, None | Some(b'\n' | b'\r')) {
+            keyboard.send(b"\r");
+        }
+        // Lines that were not run yet stand before this one.
+        if keyboard.wait_at_prompt() {
+            keyboard.send(format!("{SHUTDOWN}\r").as_bytes());
         }
     });
     Ok(())
 }
 
-/// The terminal's modes, so that a QEMU that was killed does not leave it raw.
-struct Terminal {
-    modes: Option<String>,
-}
-
-impl Terminal {
-    fn save() -> Self {
-        let mut stty = Command::new("stty");
-        let modes = stty.arg("-g").stdin(Stdio::inherit()).output().ok();
-        let modes =
-            modes.filter(|it| it.status.success()).map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
-        Self { modes }
-    }
-
-    fn restore(&self) {
-        if let Some(modes) = &self.modes {
-            let _ = process::run(Command::new("stty").arg(modes.trim()));
+/// Types `input` until it ends; its last byte.
+fn pass_on(mut input: impl Read, keyboard: &Keyboard) -> Option<u8> {
+    let (mut buffer, mut last) = ([0; 4096], None);
+    while let Ok(count @ 1..) = terminal::read(&mut input, &mut buffer) {
+        last = Some(buffer[count - 1]);
+        if !keyboard.send(&buffer[..count]) {
+            break;
         }
     }
+    last
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
     use crate::failure::{PANICKED, TIMED_OUT};
     use crate::symbols::NoSymbols;
@@ -155,10 +180,22 @@ mod tests {
             esac
         done"#;
 
-    fn exec(lines: &str, timeout: Duration) -> Result<u8> {
+    fn fake() -> Session {
         let mut command = Command::new("bash");
         command.args(["-c", FAKE_GUEST]);
-        let mut session = Session::start(command, Input::Driven, Output::Kept, Box::new(NoSymbols)).unwrap();
+        Session::start(command, Output::Kept, Box::new(NoSymbols)).unwrap()
+    }
+
+    /// As with a script at standard input.
+    fn script(text: &'static str) -> Result<u8> {
+        let mut session = fake();
+        let deadline = Some(Instant::now() + LONG);
+        pass_script(&mut session, text.as_bytes(), deadline)?;
+        finish(session, deadline)
+    }
+
+    fn exec(lines: &str, timeout: Duration) -> Result<u8> {
+        let mut session = fake();
         let deadline = Some(Instant::now() + timeout);
         type_lines(&mut session, lines, deadline)?;
         finish(session, deadline)
@@ -171,6 +208,14 @@ mod tests {
         assert_eq!(exec("help", LONG), Ok(0));
         assert_eq!(exec("help\nfail 9", LONG), Ok(9));
         assert_eq!(exec("fail 9\nhelp", LONG), Ok(0));
+    }
+
+    #[test]
+    fn the_end_of_a_script_powers_off_with_its_last_lines_status() {
+        assert_eq!(script(""), Ok(0));
+        assert_eq!(script("help\rfail 9\r"), Ok(9));
+        assert_eq!(script("fail 9\rhelp"), Ok(0), "the last line need not end");
+        assert_eq!(script("shutdown 3\rhelp\r"), Ok(3));
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! A running machine and its console.
 //!
 //! ```text
-//!   terminal ──────────────────────────► QEMU ──pipe──► reader thread ──Filter──► log, and the user's stdout
-//!   send() ──channel──► writer thread ─┘                                 └► prompts, trailer ──► wait_*()
+//!   send() ──channel──► writer thread ──pipe──► QEMU ──pipe──► reader thread ──Filter──► log, the user's stdout
+//!                                                │                               └► prompts, trailer ──► wait_*()
+//!                                                └──pipe──► the user's stderr, and the reason of a failure
 //! ```
 //!
-//! Waits are woken by what arrives, never by a clock; deadlines are only a safety net. QEMU never outlives its
+//! The console goes out as fast as the user's terminal takes it, and no faster: the guest waits. Waits are woken by what arrives, never by a clock; deadlines are only a safety net. QEMU never outlives its
 //! session, however that ends: a watcher process holds a pipe from us and ends QEMU when the pipe closes.
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,34 +20,20 @@ use std::time::{Duration, Instant};
 use crate::console::{Filter, Report};
 use crate::failure::{PANICKED, TIMED_OUT};
 use crate::symbols::Symbolise;
-use crate::{Failure, Result, process};
+use crate::{Failure, Result, process, terminal};
 
 /// After this long without output, the undecided beginning of a line is shown.
 const IDLE: Duration = Duration::from_millis(100);
-/// How long QEMU may take to restore the terminal when it is told to end.
+/// How long QEMU may take to end once it has closed the console.
 const GRACE: Duration = Duration::from_secs(2);
-/// Ends process `$1` by signal `$2`, at last by force, once standard input closes: the other end's owner is gone.
-const WATCHER: &str =
-    r#"read -r _; kill -s "$2" "$1" 2>/dev/null && sleep 2 && kill -s KILL "$1" 2>/dev/null"#;
-
-/// Where the guest's console input comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input {
-    /// QEMU reads our standard input itself: a terminal.
-    Terminal,
-    /// From [`Session::send`].
-    Driven,
-}
-
-impl Input {
-    /// The signal that ends QEMU: where it has changed the terminal's modes, it must get to restore them.
-    fn ending_signal(self) -> &'static str {
-        match self {
-            Self::Terminal => "TERM",
-            Self::Driven => "KILL",
-        }
-    }
-}
+/// Ends process `$1` once standard input closes: the other end's owner is gone.
+const WATCHER: &str = r#"read -r _; kill -s KILL "$1" 2>/dev/null"#;
+/// Pieces of the console's output that may wait for the user's terminal; then QEMU has to.
+const PIECES: usize = 4;
+/// What QEMU says when the host does not give it the machine's memory.
+const NO_MEMORY: &str = "cannot set up guest memory";
+/// Bytes of QEMU's own messages that are kept for a [`Failure`].
+const SAID_LIMIT: usize = 2048;
 
 /// What happens to the console's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +62,8 @@ pub enum Outcome {
     Exit(u32),
     /// The kernel panicked; its message.
     Panicked(String),
-    /// QEMU ended and the guest had not said that it would.
-    Vanished(ExitStatus),
+    /// QEMU ended and the guest had not said that it would; what QEMU itself said.
+    Vanished(ExitStatus, String),
 }
 
 impl Outcome {
@@ -88,8 +75,12 @@ impl Outcome {
             Self::Panicked(message) => {
                 Err(Failure::with_status(PANICKED, format!("the kernel panicked: {message}")))
             }
-            Self::Vanished(status) => {
-                Err(Failure::new(format!("QEMU ended before the system was shut down ({status})")))
+            Self::Vanished(_, said) if said.contains(NO_MEMORY) => Err(Failure::new(
+                "this host has not so much memory for the machine: ask for less with `--memory MIB`",
+            )),
+            Self::Vanished(status, said) => {
+                let said = if said.is_empty() { said } else { format!(": {said}") };
+                Err(Failure::new(format!("QEMU ended before the system was shut down ({status}){said}")))
             }
         }
     }
@@ -104,7 +95,6 @@ pub fn timed_out() -> Failure {
 pub struct Session {
     child: Child,
     watcher: Child,
-    ending_signal: &'static str,
     input: Option<Sender<Vec<u8>>>,
     shared: Arc<Shared>,
     /// How much of the log the waits have consumed.
@@ -123,6 +113,16 @@ struct State {
     /// Ends of prompts in the log.
     prompts: Vec<usize>,
     ended: Option<Report>,
+    /// What QEMU itself said, and whether that is all.
+    said: Vec<u8>,
+    said_all: bool,
+}
+
+impl State {
+    /// Whether a prompt is the last thing that the console said.
+    fn at_prompt(&self) -> bool {
+        self.prompts.last() == Some(&self.log.len())
+    }
 }
 
 impl Shared {
@@ -134,27 +134,21 @@ impl Shared {
 
 impl Session {
     /// Starts QEMU by `command` (standard streams are set here).
-    pub fn start(
-        mut command: Command,
-        input: Input,
-        output: Output,
-        symbols: Box<dyn Symbolise>,
-    ) -> Result<Self> {
-        command.stdout(Stdio::piped());
-        match input {
-            Input::Terminal => command.stdin(Stdio::inherit()),
-            // Ctrl-C is then for us; the watcher sees to QEMU.
-            Input::Driven => command.stdin(Stdio::piped()).process_group(0),
-        };
+    pub fn start(mut command: Command, output: Output, symbols: Box<dyn Symbolise>) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C is then for us; the watcher sees to QEMU.
+        command.process_group(0);
         let mut child = command.spawn().map_err(|error| process::not_started(&command, &error))?;
-        let ending_signal = input.ending_signal();
-        let watcher = watch(&mut child, ending_signal)?;
+        let watcher = watch(&mut child)?;
         let shared = Arc::new(Shared::default());
         let stdout = child.stdout.take().expect("stdout was piped");
         let reader = Reader { filter: Filter::new(symbols), output, shared: Arc::clone(&shared) };
         thread::spawn(move || reader.run(stdout));
+        let stderr = child.stderr.take().expect("stderr was piped");
+        let said = Arc::clone(&shared);
+        thread::spawn(move || pass_on_messages(stderr, &said));
         let input = child.stdin.take().map(start_writer);
-        Ok(Self { child, watcher, ending_signal, input, shared, cursor: 0 })
+        Ok(Self { child, watcher, input, shared, cursor: 0 })
     }
 
     /// QEMU's process id.
@@ -168,9 +162,10 @@ impl Session {
         let _ = self.input.as_ref().map(|input| input.send(bytes.to_vec()));
     }
 
-    /// Another end of what [`Session::send`] writes to, for a thread of its own; `None` with [`Input::Terminal`].
-    pub fn input(&self) -> Option<Sender<Vec<u8>>> {
-        self.input.clone()
+    /// Another end of what [`Session::send`] writes to, for a thread of its own.
+    pub fn keyboard(&self) -> Option<Keyboard> {
+        let input = self.input.clone()?;
+        Some(Keyboard { input, shared: Arc::clone(&self.shared) })
     }
 
     /// Waits for the next prompt and returns what came before it, since the last wait.
@@ -198,8 +193,10 @@ impl Session {
             Err(Stop::Deadline) | Ok(_) => return Err(Stop::Deadline),
         }
         let status = self.reap();
-        let report = self.shared.lock().ended.clone().unwrap_or_default();
-        Ok(outcome(report, status))
+        let state = self.all_said();
+        let report = state.ended.clone().unwrap_or_default();
+        let said = String::from_utf8_lossy(&state.said).trim().to_owned();
+        Ok(outcome(report, status, said))
     }
 
     /// Everything that the console has shown so far, if it was kept.
@@ -234,6 +231,12 @@ impl Session {
         }
     }
 
+    /// QEMU has ended: its last message is on its way.
+    fn all_said(&self) -> MutexGuard<'_, State> {
+        let wait = self.shared.changed.wait_timeout_while(self.shared.lock(), GRACE, |it| !it.said_all);
+        wait.unwrap_or_else(|it| it.into_inner()).0
+    }
+
     /// The console has closed: QEMU is ending, or must be made to.
     fn reap(&mut self) -> ExitStatus {
         let until = Instant::now() + GRACE;
@@ -250,32 +253,51 @@ impl Session {
 
 /// What a report means. A kernel that panics says [`PANICKED`] as its last word, if it still can; after any other
 /// last word the panic was only something that a program printed.
-fn outcome(report: Report, status: ExitStatus) -> Outcome {
+fn outcome(report: Report, status: ExitStatus, said: String) -> Outcome {
     match (report.exit_status, report.panic) {
         (code, Some(message)) if code.is_none_or(|it| it == u32::from(PANICKED)) => {
             Outcome::Panicked(message)
         }
         (Some(code), _) => Outcome::Exit(code),
-        (None, _) => Outcome::Vanished(status),
+        (None, _) => Outcome::Vanished(status, said),
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            let pid = self.child.id().to_string();
-            let _ = process::output(Command::new("kill").args(["-s", self.ending_signal, &pid]));
-            self.reap();
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
         let _ = self.watcher.kill();
         let _ = self.watcher.wait();
     }
 }
 
+/// Types at a session's console from another thread.
+pub struct Keyboard {
+    input: Sender<Vec<u8>>,
+    shared: Arc<Shared>,
+}
+
+impl Keyboard {
+    /// As [`Session::send`]; false once QEMU is gone.
+    pub fn send(&self, bytes: &[u8]) -> bool {
+        self.input.send(bytes.to_vec()).is_ok()
+    }
+
+    /// Waits until a prompt is the last thing on the console, which must be kept; false if QEMU ends before.
+    pub fn wait_at_prompt(&self) -> bool {
+        let waiting = |state: &mut State| !state.at_prompt() && state.ended.is_none();
+        let state = self.shared.changed.wait_while(self.shared.lock(), waiting);
+        state.unwrap_or_else(|it| it.into_inner()).ended.is_none()
+    }
+}
+
 /// Starts the process that ends QEMU should we die without a chance to do so.
-fn watch(child: &mut Child, signal: &str) -> Result<Child> {
+fn watch(child: &mut Child) -> Result<Child> {
     let mut watcher = Command::new("sh");
-    watcher.args(["-c", WATCHER, "watcher", &child.id().to_string(), signal]).process_group(0);
+    watcher.args(["-c", WATCHER, "watcher", &child.id().to_string()]).process_group(0);
     watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     watcher.spawn().map_err(|error| {
         let _ = child.kill();
@@ -305,7 +327,7 @@ struct Reader {
 impl Reader {
     /// Takes the console's output until it closes, or until nobody wants to see it any more.
     fn run(mut self, stdout: ChildStdout) {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(PIECES);
         thread::spawn(move || read_all(stdout, &sender));
         while let Some(step) = self.step(&receiver) {
             if self.pass_on(step.0, step.1).is_err() {
@@ -352,12 +374,23 @@ fn show(output: Output, bytes: &[u8]) -> std::io::Result<()> {
     if output == Output::Kept || bytes.is_empty() {
         return Ok(());
     }
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(bytes)?;
-    stdout.flush()
+    terminal::write_all(&mut std::io::stdout().lock(), bytes)
 }
 
-fn read_all(mut stdout: ChildStdout, sender: &Sender<Vec<u8>>) {
+/// What QEMU itself has to say goes to our standard error, and the beginning of it is kept.
+fn pass_on_messages(mut stderr: ChildStderr, shared: &Shared) {
+    let mut buffer = [0; 1024];
+    while let Ok(count @ 1..) = stderr.read(&mut buffer) {
+        let _ = terminal::write_all(&mut std::io::stderr(), &buffer[..count]);
+        let mut state = shared.lock();
+        let room = SAID_LIMIT - state.said.len();
+        state.said.extend(&buffer[..count.min(room)]);
+    }
+    shared.lock().said_all = true;
+    shared.changed.notify_all();
+}
+
+fn read_all(mut stdout: ChildStdout, sender: &SyncSender<Vec<u8>>) {
     let mut buffer = [0; 16 << 10];
     while let Ok(count @ 1..) = stdout.read(&mut buffer) {
         if sender.send(buffer[..count].to_vec()).is_err() {
@@ -374,7 +407,7 @@ mod tests {
     fn guest(script: &str) -> Session {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Session::start(command, Input::Driven, Output::Kept, Box::new(NoSymbols)).unwrap()
+        Session::start(command, Output::Kept, Box::new(NoSymbols)).unwrap()
     }
 
     fn soon() -> Option<Instant> {
@@ -424,8 +457,35 @@ mod tests {
     #[test]
     fn an_end_without_a_word_fails() {
         let outcome = guest("echo hello; exit 0").wait_end(soon()).unwrap();
-        assert!(matches!(outcome, Outcome::Vanished(status) if status.success()));
+        assert!(matches!(outcome, Outcome::Vanished(status, _) if status.success()));
         assert!(outcome.status().unwrap_err().to_string().contains("before the system was shut down"));
+    }
+
+    #[test]
+    fn what_qemu_says_is_the_reason() {
+        let failure = |said: &str| {
+            let mut guest = guest(&format!("echo '{said}' >&2; exit 1"));
+            guest.wait_end(soon()).unwrap().status().unwrap_err().to_string()
+        };
+        assert!(failure("qemu: no such board").ends_with("(exit status: 1): qemu: no such board"));
+        let memory = failure("qemu: cannot set up guest memory 'ram': Cannot allocate memory");
+        assert!(memory.contains("--memory MIB") && !memory.contains("guest memory"), "{memory}");
+    }
+
+    #[test]
+    fn the_prompt_is_waited_for_from_another_thread() {
+        let mut guest = guest(
+            r#"printf 'bd:/$ '; read -r a; printf 'working\n'; read -r b; printf 'bd:/$ '; read -r c; echo end"#,
+        );
+        let keyboard = guest.keyboard().unwrap();
+        assert!(keyboard.wait_at_prompt());
+        assert!(keyboard.send(b"go\n"));
+        guest.wait_text("working", soon()).unwrap();
+        assert!(keyboard.send(b"on\n"));
+        assert!(keyboard.wait_at_prompt());
+        assert!(keyboard.send(b"\n"));
+        guest.wait_end(soon()).unwrap();
+        assert!(!keyboard.wait_at_prompt());
     }
 
     #[test]
@@ -458,6 +518,6 @@ mod tests {
     fn the_watcher_ends_a_guest_whose_owner_is_gone() {
         let mut guest = guest("exec sleep 1000");
         drop(guest.watcher.stdin.take());
-        assert!(matches!(guest.wait_end(soon()), Ok(Outcome::Vanished(status)) if !status.success()));
+        assert!(matches!(guest.wait_end(soon()), Ok(Outcome::Vanished(status, _)) if !status.success()));
     }
 }

@@ -11,4 +11,5 @@ mod s02_shell;
 mod s03_commands;
 mod s04_programs;
 mod s05_bad_programs;
+mod s06_xtask_run;
 mod s09_soak;
