@@ -18,6 +18,7 @@ const HELP: &str = "\
 cargo xtask COMMAND [OPTIONS]
 
   run      set up what is missing, build, boot in QEMU; the console is here (Ctrl-] x leaves QEMU)
+           what comes from a file or a pipe is typed; at its end the machine is powered off as after --exec
              --cores N           cores (default 1)
              --memory MIB        memory (default 1024)
              --append LINE       kernel command line
@@ -41,30 +42,70 @@ cargo xtask COMMAND [OPTIONS]
 ";
 /// Commands that have their name, and nothing behind it yet.
 const LATER: [&str; 4] = ["verify", "book", "trace", "new"];
+/// What follows on a mistake.
+const SEE_HELP: &str = "`cargo xtask help` lists commands and options";
+
+/// Why a command line runs no command.
+enum Stop {
+    /// It asks for help.
+    Help,
+    Failed(Failure),
+}
+
+/// What is made of a command line.
+type Parsed<T = ()> = std::result::Result<T, Stop>;
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<lexopt::Error> for Stop {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Failed(usage(&format!("{error}; {SEE_HELP}")))
+    }
+}
 
 /// Runs the command that `arguments` (without the program's name) ask for, and returns its exit status.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<u8> {
-    let mut parser = lexopt::Parser::from_args(arguments);
-    let command = match parser.next()? {
-        Some(Value(command)) => command.string()?,
-        Some(Short('h') | Long("help")) | None => "help".to_owned(),
-        Some(other) => return Err(other.unexpected().into()),
-    };
-    match command.as_str() {
-        "run" => run::command(&run_options(&mut parser)?),
-        "test" => test_options(&mut parser).and_then(|it| test::command(&it)),
-        "bench" => bench::command(json_option(&mut parser)?.as_deref()).map(|()| 0),
-        "check" => no_options(&mut parser).and_then(|()| check::command()),
-        "build" => profile_option(&mut parser).and_then(built).map(|_| 0),
-        "image" => profile_option(&mut parser).and_then(prepare).map(|_| 0),
-        "setup" => no_options(&mut parser).and_then(|()| setup::command()).map(|()| 0),
-        "size" => no_options(&mut parser).and_then(|()| size::command()).map(|()| 0),
-        "help" => {
+    match command(&mut lexopt::Parser::from_args(arguments)) {
+        Ok(status) => Ok(status),
+        Err(Stop::Failed(failure)) => Err(failure),
+        Err(Stop::Help) => {
             print!("{HELP}");
             Ok(0)
         }
+    }
+}
+
+fn command(parser: &mut lexopt::Parser) -> Parsed<u8> {
+    let command = match parser.next()? {
+        Some(Value(command)) => command.string()?,
+        Some(other) => return Err(unexpected(other)),
+        None => return Err(Stop::Help),
+    };
+    let done = match command.as_str() {
+        "run" => run::command(&run_options(parser)?),
+        "test" => test::command(&test_options(parser)?),
+        "bench" => bench::command(json_option(parser)?.as_deref()).map(|()| 0),
+        "check" => no_options(parser).map(|()| check::command())?,
+        "build" => built(profile_option(parser)?).map(|_| 0),
+        "image" => prepare(profile_option(parser)?).map(|_| 0),
+        "setup" => no_options(parser).map(|()| setup::command())?.map(|()| 0),
+        "size" => no_options(parser).map(|()| size::command())?.map(|()| 0),
+        "help" => return Err(Stop::Help),
         later if LATER.contains(&later) => Err(not_yet(&format!("`{later}`"))),
-        other => Err(usage(&format!("no command `{other}`; `cargo xtask help` lists them"))),
+        other => Err(usage(&format!("no command `{other}`; {SEE_HELP}"))),
+    };
+    Ok(done?)
+}
+
+/// An argument that has no place here: a mistake, or a cry for help.
+fn unexpected(argument: lexopt::Arg<'_>) -> Stop {
+    match argument {
+        Short('h') | Long("help") => Stop::Help,
+        other => other.unexpected().into(),
     }
 }
 
@@ -81,15 +122,18 @@ fn built(profile: Profile) -> Result<(Workspace, build::Built)> {
     Ok((workspace, built))
 }
 
-fn run_options(parser: &mut lexopt::Parser) -> Result<Options> {
+fn run_options(parser: &mut lexopt::Parser) -> Parsed<Options> {
     let mut options = Options::default();
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("cores") => options.cores = parser.value()?.parse()?,
-            Long("memory") => options.memory = parser.value()?.parse()?,
+            Long("cores") => options.cores = number(parser, "--cores", "a number of cores")?,
+            Long("memory") => options.memory = number(parser, "--memory", "a number of MiB")?,
             Long("append") => options.append = parser.value()?.string()?,
-            Long("exec") => options.exec = Some(parser.value()?.string()?),
-            Long("timeout") => options.timeout = Some(Duration::from_secs(parser.value()?.parse()?)),
+            Long("exec") => options.exec = Some(lines(parser.value()?.string()?)?),
+            Long("timeout") => {
+                let seconds = number(parser, "--timeout", "a number of seconds")?;
+                options.timeout = Some(Duration::from_secs(u64::from(seconds)));
+            }
             Long("icount") => options.icount = true,
             Long("gdb") => options.gdb = true,
             Long("accel") => options.accelerator = accelerator(&parser.value()?.string()?)?,
@@ -97,11 +141,28 @@ fn run_options(parser: &mut lexopt::Parser) -> Result<Options> {
             Long("net") => only("--net", &parser.value()?.string()?, "none")?,
             Long("release") => options.profile = Profile::Release,
             Long("debug") => options.profile = Profile::Debug,
-            Long(later @ ("sd" | "forward")) => return Err(not_yet(&format!("`--{later}`"))),
-            other => return Err(other.unexpected().into()),
+            Long(later @ ("sd" | "forward")) => return Err(not_yet(&format!("`--{later}`")).into()),
+            other => return Err(unexpected(other)),
         }
     }
+    options.check().map_err(|it| usage(&it.to_string()))?;
     Ok(options)
+}
+
+/// The value of `option`, which is `what`.
+fn number(parser: &mut lexopt::Parser, option: &str, what: &str) -> Parsed<u32> {
+    let value = parser.value()?.string()?;
+    let number = value.parse();
+    Ok(number.map_err(|_| usage(&format!("{option} {value}: expected {what}; {SEE_HELP}")))?)
+}
+
+/// Lines for the shell. They are typed, so a control character in them would be a key.
+fn lines(text: String) -> Result<String> {
+    match text.chars().find(|it| it.is_control() && *it != '\n') {
+        None => Ok(text),
+        Some('\t') => Err(usage("--exec: a tab is the key that completes words: use spaces")),
+        Some(other) => Err(usage(&format!("--exec: {other:?} is a key, and no text"))),
+    }
 }
 
 /// For options of which all values but one have nothing behind them yet.
@@ -115,48 +176,48 @@ fn accelerator(name: &str) -> Result<Accelerator> {
         "tcg" => Ok(Accelerator::Tcg),
         "kvm" => Ok(Accelerator::Kvm),
         "hvf" => Ok(Accelerator::Hvf),
-        other => Err(usage(&format!("--accel {other}: expected tcg, kvm, hvf or auto"))),
+        other => Err(usage(&format!("--accel {other}: expected tcg, kvm, hvf or auto; {SEE_HELP}"))),
     }
 }
 
-fn test_options(parser: &mut lexopt::Parser) -> Result<test::Options> {
+fn test_options(parser: &mut lexopt::Parser) -> Parsed<test::Options> {
     let mut options = test::Options::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("soak") => options.soak = true,
             Value(name) if options.filter.is_none() => options.filter = Some(name.string()?),
-            other => return Err(other.unexpected().into()),
+            other => return Err(unexpected(other)),
         }
     }
     Ok(options)
 }
 
-fn json_option(parser: &mut lexopt::Parser) -> Result<Option<PathBuf>> {
+fn json_option(parser: &mut lexopt::Parser) -> Parsed<Option<PathBuf>> {
     let mut file = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("json") => file = Some(PathBuf::from(parser.value()?)),
-            Long("plot") => return Err(not_yet("`--plot`")),
-            other => return Err(other.unexpected().into()),
+            Long("plot") => return Err(not_yet("`--plot`").into()),
+            other => return Err(unexpected(other)),
         }
     }
     Ok(file)
 }
 
-fn profile_option(parser: &mut lexopt::Parser) -> Result<Profile> {
+fn profile_option(parser: &mut lexopt::Parser) -> Parsed<Profile> {
     let mut profile = Profile::Release;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("release") => profile = Profile::Release,
             Long("debug") => profile = Profile::Debug,
-            other => return Err(other.unexpected().into()),
+            other => return Err(unexpected(other)),
         }
     }
     Ok(profile)
 }
 
-fn no_options(parser: &mut lexopt::Parser) -> Result {
-    parser.next()?.map_or(Ok(()), |argument| Err(argument.unexpected().into()))
+fn no_options(parser: &mut lexopt::Parser) -> Parsed {
+    parser.next()?.map_or(Ok(()), |argument| Err(unexpected(argument)))
 }
 
 fn not_yet(what: &str) -> Failure {
@@ -188,7 +249,11 @@ mod tests {
     use super::*;
 
     fn run_line(line: &str) -> Result<Options> {
-        run_options(&mut lexopt::Parser::from_args(line.split(' ').filter(|it| !it.is_empty())))
+        let words = line.split(' ').filter(|it| !it.is_empty());
+        run_options(&mut lexopt::Parser::from_args(words)).map_err(|stop| match stop {
+            Stop::Failed(failure) => failure,
+            Stop::Help => panic!("nobody asked for help"),
+        })
     }
 
     fn refusal(line: &str) -> String {
@@ -221,10 +286,48 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        assert!(refusal("rnu").contains("`rnu`"));
-        assert!(refusal("run --cores two").contains("two"));
-        assert!(refusal("run --accel xen").contains("xen"));
-        assert!(refusal("check --fast").contains("--fast"));
-        assert!(refusal("test a b").contains('b'));
+        for (line, named) in [
+            ("rnu", "`rnu`"),
+            ("--fast", "--fast"),
+            ("run --cores two", "--cores two: "),
+            ("run --memory 1G", "--memory 1G: "),
+            ("run --timeout abc", "--timeout abc: expected a number of seconds"),
+            ("run --timeout", "--timeout"),
+            ("run --accel xen", "--accel xen: "),
+            ("run --froz", "--froz"),
+            ("check --fast", "--fast"),
+            ("bench --jsn", "--jsn"),
+            ("test a b", "b"),
+        ] {
+            let refusal = refusal(line);
+            assert!(refusal.contains(named) && refusal.contains("`cargo xtask help`"), "{line}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn machines_that_cannot_be_are_refused_before_anything_is_built() {
+        for line in ["--cores 0", "--cores 513", "--memory 0", "--memory 99999999", "--icount --accel kvm"] {
+            let refusal = refusal(&format!("run {line}"));
+            let option = line.split(' ').next().unwrap();
+            assert!(refusal.starts_with(option), "{line}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn help_is_there_wherever_it_is_asked_for() {
+        for line in ["--help", "-h", "help", "run --help", "run --cores 2 -h", "test --help", "check --help"]
+        {
+            assert_eq!(main(line.split(' ').map(OsString::from)), Ok(0), "{line}");
+        }
+        assert_eq!(run_line("--exec --help").unwrap().exec.as_deref(), Some("--help"));
+    }
+
+    #[test]
+    fn what_would_be_a_key_cannot_be_typed_as_text() {
+        let exec = |text: &str| main(["run", "--exec", text].into_iter().map(OsString::from)).unwrap_err();
+        for text in ["echo a\tb", "echo \u{3}", "echo \r", "\u{1b}[A"] {
+            let failure = exec(text);
+            assert!(failure.status() == USAGE && failure.to_string().starts_with("--exec: "), "{failure}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The emulated machine: from options to QEMU's command line.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +13,10 @@ const PROGRAM: &str = "qemu-system-aarch64";
 pub const DEFAULT_CORES: u32 = 1;
 /// Memory of a machine when nobody asks for an amount, in MiB.
 pub const DEFAULT_MEMORY: u32 = 1024;
+/// Cores that QEMU's board can have.
+const MAX_CORES: u32 = 512;
+/// Memory that a machine needs, and that it can have, in MiB.
+const MEMORY: RangeInclusive<u32> = 64..=1 << 20;
 /// Ctrl-]: Ctrl-A, QEMU's own default, belongs to the line editor.
 const ESCAPE: &str = "0x1d";
 
@@ -82,9 +87,12 @@ impl Machine {
             Self { icount: true, accelerator: Accelerator::Kvm | Accelerator::Hvf, .. } => {
                 Err(Failure::new("--icount counts emulated instructions: it needs --accel tcg"))
             }
-            Self { cores: 0, .. } => Err(Failure::new("--cores 0: a machine has at least one core")),
-            Self { memory: 0..64, .. } => {
-                Err(Failure::new(format!("--memory {}: at least 64 MiB are needed", self.memory)))
+            Self { cores, .. } if !(1..=MAX_CORES).contains(cores) => {
+                Err(Failure::new(format!("--cores {cores}: a machine has 1 to {MAX_CORES} cores")))
+            }
+            Self { memory, .. } if !MEMORY.contains(memory) => {
+                let (least, most) = (MEMORY.start(), MEMORY.end());
+                Err(Failure::new(format!("--memory {memory}: a machine has {least} to {most} MiB")))
             }
             _ => Ok(()),
         }
@@ -194,7 +202,9 @@ mod tests {
         for wrong in [
             Machine { icount: true, accelerator: Accelerator::Kvm, ..machine() },
             Machine { cores: 0, ..machine() },
+            Machine { cores: 513, ..machine() },
             Machine { memory: 8, ..machine() },
+            Machine { memory: u32::MAX, ..machine() },
         ] {
             assert!(wrong.check().is_err(), "{wrong:?}");
         }
