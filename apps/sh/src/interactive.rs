@@ -43,7 +43,7 @@ impl Complete for Words<'_> {
             return Vec::new();
         }
         let commands = COMMANDS.names(&query.word).map(String::from);
-        commands.chain(self.0.borrow_mut().programs()).collect()
+        commands.chain(Shell::programs(&mut **self.0.borrow_mut())).collect()
     }
 }
 

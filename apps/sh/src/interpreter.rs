@@ -23,6 +23,9 @@ const LEVEL: &str = "SHLVL";
 /// The variable that says how many nanoseconds after power-on the first prompt was there.
 const FIRST_PROMPT: &str = "PROMPT_NANOSECONDS";
 
+/// The programs that the system itself consists of: `init` starts them, and gives them what nobody else has.
+const SERVERS: [&str; 5] = ["init", "mem", "names", "serial", "spawn"];
+
 /// A shell: what it remembers from line to line, and the world around it.
 pub struct Shell {
     pub(crate) world: Box<dyn World>,
@@ -94,6 +97,11 @@ impl Shell {
     /// Runs the program that the first argument names.
     pub(crate) fn run_program(&mut self, arguments: &[&str]) -> i32 {
         let Some((&name, rest)) = arguments.split_first() else { return 0 };
+        if SERVERS.contains(&name) {
+            let who = if name == "init" { "the kernel" } else { "init" };
+            self.complain(name, &format!("a server of the system, which {who} starts"));
+            return 1;
+        }
         let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
         let environment: Vec<String> =
             self.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -108,6 +116,11 @@ impl Shell {
             }
             Err(error) => self.report_refusal(name, error),
         }
+    }
+
+    /// The names of programs that a person can start.
+    pub(crate) fn programs(world: &mut dyn World) -> impl Iterator<Item = String> {
+        world.programs().into_iter().filter(|name| !SERVERS.contains(&name.as_str()))
     }
 
     /// A program says itself what went wrong, unless it could not.

@@ -55,7 +55,7 @@ impl World for Fake {
         end
     }
     fn programs(&mut self) -> Vec<String> {
-        vec!["eclipse".into(), "good".into(), "bad program".into()]
+        ["eclipse", "good", "bad program", "init", "mem", "spawn"].map(String::from).into()
     }
     fn processes(&mut self) -> Result<Vec<ProcessInfo>, Failure> {
         Err("no service `spawn`".into())
@@ -143,6 +143,18 @@ fn how_a_program_ended_is_told_if_it_could_not_tell_itself() {
     ] {
         assert_eq!(run(line), (printed.into(), status), "{line}");
     }
+}
+
+#[test]
+fn the_systems_own_servers_are_not_started_and_not_offered() {
+    let (mut shell, story) = shell_with(&[]);
+    assert_eq!(shell.evaluate("mem"), 1);
+    assert_eq!(shell.evaluate("init now"), 1);
+    let said = "mem: a server of the system, which init starts\n\
+                init: a server of the system, which the kernel starts\n";
+    assert_eq!((story.borrow().printed.as_str(), story.borrow().ran.len()), (said, 0));
+    let (printed, _) = talk(&[b"m\t\t"], &[]);
+    assert!(!printed.contains("mem"), "{printed}");
 }
 
 #[test]

@@ -90,3 +90,15 @@ fn a_program_that_ends_leaves_unread_input_to_the_shell() {
     assert!(guest.prompt().contains(&bytes::expected(b"ab\n")));
     assert_eq!(guest.after_echo(), "next\n");
 }
+
+#[test]
+fn a_server_of_the_system_is_not_started_by_its_name() {
+    let Some(mut guest) = Guest::boot() else { return };
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../servers");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (output, status) = guest.run_for_status(&name);
+        assert!(output.starts_with(&format!("{name}: a server of the system, which ")), "{output}");
+        assert_eq!(status, 1, "{name}");
+    }
+}
