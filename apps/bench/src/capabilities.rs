@@ -69,7 +69,7 @@ fn revoke(name: &str) -> Outcome {
     let mut outcome = Ok(());
     let cost = counters::measure(|| outcome = frame.cap().revoke());
     outcome.map_err(failed("revoking"))?;
-    report(name, cost.all, "instructions");
+    report(name, cost.all);
     Ok(())
 }
 
@@ -83,7 +83,7 @@ fn copy() -> Outcome {
     let deleted = counters::measure(|| outcome = copy.delete());
     outcome.map_err(failed("deleting"))?;
     rt::slots::release(slot);
-    report("cap_copy", copied.all, "instructions");
-    report("cap_delete_copy", deleted.all, "instructions");
+    report("cap_copy", copied.all);
+    report("cap_delete_copy", deleted.all);
     Ok(())
 }

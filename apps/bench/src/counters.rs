@@ -9,6 +9,43 @@ pub(crate) struct Cost {
     pub kernel: u64,
 }
 
+/// Whether programs may read the counters: CR and ER of PMUSERENR_EL0, which every program may read where the processor
+/// has counters at all.
+#[cfg(target_os = "none")]
+pub(crate) fn are_open() -> bool {
+    const OPEN: u64 = 0b1100;
+    let access: u64;
+    // SAFETY: reads what programs are allowed to do.
+    unsafe {
+        core::arch::asm!("mrs {}, pmuserenr_el0", out(reg) access, options(nomem, nostack, preserves_flags))
+    };
+    access & OPEN == OPEN
+}
+
+/// On a hosted target there is nothing to count.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn are_open() -> bool {
+    false
+}
+
+/// Whether what is counted are instructions: QEMU's `-icount`. Anywhere else a fixed number of them takes some other
+/// number of cycles, and another one the next time.
+pub(crate) fn count_instructions() -> bool {
+    /// The block and what belongs to counting.
+    const EXPECTED: core::ops::RangeInclusive<u64> = 1024..=1032;
+    (0..3).all(|_| EXPECTED.contains(&measure(block).all))
+}
+
+/// 1024 instructions.
+#[cfg(target_os = "none")]
+fn block() {
+    // SAFETY: does nothing.
+    unsafe { core::arch::asm!(".rept 1024", "nop", ".endr", options(nomem, nostack, preserves_flags)) };
+}
+
+#[cfg(not(target_os = "none"))]
+fn block() {}
+
 /// The counters now: PMCCNTR_EL0 counts everything, event counter 0 instructions at EL1 (the kernel sets them up so).
 #[cfg(target_os = "none")]
 #[inline(always)]

@@ -94,6 +94,6 @@ pub(crate) fn measure() -> Outcome {
     // SAFETY: the page is mapped, and the dispatcher that wrote to it has ended.
     let cost = unsafe { shared.pointer().add(RESULT as usize).cast::<u64>().read_volatile() };
     // One of the two reads of the counter lies between them.
-    report("fault_upcall", cost.saturating_sub(1), "instructions");
+    report("fault_upcall", cost.saturating_sub(1));
     Ok(())
 }

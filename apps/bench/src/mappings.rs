@@ -61,7 +61,7 @@ fn window(leaf: Cap<VNodeL3>, frame: Cap<Frame>) -> Outcome {
             }
         });
         outcome.map_err(failed("a window"))?;
-        report(name, cost.all / ENTRIES, "instructions");
+        report(name, cost.all / ENTRIES);
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ fn lone(leaf: Cap<VNodeL3>, frame: Cap<Frame>) -> Outcome {
     outcome.map_err(failed("mapping"))?;
     let unmapped = counters::measure(|| outcome = mapping.cap().delete());
     outcome.map_err(failed("unmapping"))?;
-    report("map_lone_page", mapped.all, "instructions");
-    report("unmap_lone_page", unmapped.all, "instructions");
+    report("map_lone_page", mapped.all);
+    report("unmap_lone_page", unmapped.all);
     Ok(())
 }

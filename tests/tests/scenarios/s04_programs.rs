@@ -102,3 +102,22 @@ fn a_server_of_the_system_is_not_started_by_its_name() {
         assert_eq!(status, 1, "{name}");
     }
 }
+
+#[test]
+fn bench_without_counters_says_how_to_open_them() {
+    let Some(mut guest) = Guest::boot() else { return };
+    let (output, status) = guest.run_for_status("bench");
+    assert!(output.starts_with("bench: ") && output.contains("--append pmu=user"), "{output}");
+    assert_eq!((output.lines().count(), status), (1, 1), "{output}");
+}
+
+#[test]
+fn bench_names_no_instructions_where_none_are_counted() {
+    let Some(mut guest) = Guest::boot_with(|it| tests::Machine { append: "pmu=user".into(), ..it }) else {
+        return;
+    };
+    let (output, status) = guest.run_for_status("bench");
+    assert!(output.contains("bench boot_to_prompt ") && output.contains(" ns\n"), "{output}");
+    assert!(output.contains("bench rpc_round_trip ") && !output.contains("instructions"), "{output}");
+    assert_eq!(status, 0, "{output}");
+}
