@@ -58,7 +58,8 @@ pub trait Console {
     /// Brings the sessions of `domain`, or without one the caller's own, to the foreground.
     fn foreground(&self, domain: Option<u64>) -> Result<(), ConsoleError>;
 
-    /// Answered when Ctrl-C is typed the next time: the domain of the session in front (0: unknown).
+    /// Answered when Ctrl-C is typed the next time: the domain of the session in front (0: unknown). Of those who ask,
+    /// the last is answered: a shell inside another one, and not the outer one too.
     #[deferred]
     fn interrupted(&self) -> Result<u64, ConsoleError>;
 }

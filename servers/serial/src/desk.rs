@@ -22,6 +22,8 @@ pub trait Requests {
     type Interrupt;
     /// Whether somebody still waits for the answer.
     fn is_wanted(read: &Self::Read) -> bool;
+    /// The same for Ctrl-C.
+    fn is_watched(interrupt: &Self::Interrupt) -> bool;
 }
 
 /// What the server has to do.
@@ -249,7 +251,7 @@ impl<R: Requests> Desk<R> {
         Ok(())
     }
 
-    /// A request to be told of the next Ctrl-C.
+    /// A request to be told of the next Ctrl-C: until it is answered or given up, older ones are not.
     ///
     /// # Errors
     /// The request comes back with the reason.
@@ -264,17 +266,13 @@ impl<R: Requests> Desk<R> {
         Ok(())
     }
 
-    /// Forgets who waits for Ctrl-C and is not wanted any more.
-    pub fn keep_watchers(&mut self, wanted: impl Fn(&R::Interrupt) -> bool) {
-        self.watchers.retain(wanted);
-    }
-
     /// A channel has ended, and its session with it.
     pub fn gone(&mut self, channel: u64) {
         let Some(session) = self.sessions.remove(&channel) else { return };
         self.console.client_gone(session.client);
         self.channels.remove(&session.client);
         self.work();
+        self.watchers.retain(R::is_watched);
         // What the console forgot of its reads; the rest is in orders, or belongs to others.
         self.reads.retain(|_, request| R::is_wanted(request));
     }
@@ -324,12 +322,13 @@ impl<R: Requests> Desk<R> {
         self.orders.pop_front()
     }
 
+    /// Tells who asked last: a shell that another one waits for began to watch later than that.
     fn interrupt(&mut self, domain: u64) {
-        let watchers = core::mem::take(&mut self.watchers);
-        if watchers.is_empty() {
-            self.unclaimed = Some(domain);
+        self.watchers.retain(R::is_watched);
+        match self.watchers.pop() {
+            Some(request) => self.orders.push_back(Order::Interrupted(request, domain)),
+            None => self.unclaimed = Some(domain),
         }
-        self.orders.extend(watchers.into_iter().map(|request| Order::Interrupted(request, domain)));
     }
 
     /// Turns effects into orders. What a piece sets off is in the queue behind it.

@@ -92,6 +92,10 @@ impl Requests for Channels {
     fn is_wanted(read: &Self::Read) -> bool {
         read.is_wanted()
     }
+
+    fn is_watched(interrupt: &Self::Interrupt) -> bool {
+        interrupt.is_wanted()
+    }
 }
 
 /// The desk and its UART.
@@ -222,9 +226,6 @@ impl Console for Terminal {
     }
 
     fn client_gone(&self, caller: &Caller) {
-        self.with(|line| {
-            line.desk.gone(caller.channel);
-            line.desk.keep_watchers(Reply::is_wanted);
-        });
+        self.with(|line| line.desk.gone(caller.channel));
     }
 }

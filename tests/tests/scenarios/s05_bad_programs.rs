@@ -79,3 +79,29 @@ fn ctrl_c_at_a_program_that_reads_leaves_the_next_line_to_the_shell() {
     assert_eq!(guest.run("echo $?"), "130\n");
     assert_eq!(guest.run("echo fine"), "fine\n");
 }
+
+#[test]
+fn ctrl_c_in_an_inner_shell_ends_its_program_only() {
+    let Some(mut guest) = Guest::boot() else { return };
+    let outer = guest.run("echo $SHLVL");
+    guest.run("sh");
+    guest.run("sh");
+    let inner = guest.run("echo $SHLVL");
+    assert_ne!(inner, outer);
+    for line in ["spin", "bytes 9"] {
+        guest.send(format!("{line}\r"));
+        guest.expect("\n");
+        guest.send("\x03");
+        guest.prompt();
+        assert_eq!(guest.run("echo $? $SHLVL"), format!("130 {inner}"), "{line}");
+    }
+    // The outer one is still told when it is its turn.
+    guest.run("exit 7");
+    guest.run("exit 8");
+    assert_eq!(guest.run("echo $? $SHLVL"), format!("8 {outer}"));
+    guest.send("spin\r");
+    guest.expect("\n");
+    guest.send("\x03");
+    guest.prompt();
+    assert_eq!(guest.run("echo $? $SHLVL"), format!("130 {outer}"));
+}

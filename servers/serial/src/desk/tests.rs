@@ -5,6 +5,9 @@ use super::*;
 
 struct Numbers;
 
+/// A request to be told of Ctrl-C that nobody waits for any more.
+const GIVEN_UP: u32 = 99;
+
 /// A read that can be given up.
 #[derive(Clone)]
 struct Wanted(u32, Rc<Cell<bool>>);
@@ -15,6 +18,9 @@ impl Requests for Numbers {
     type Interrupt = u32;
     fn is_wanted(read: &Wanted) -> bool {
         read.1.get()
+    }
+    fn is_watched(number: &u32) -> bool {
+        *number != GIVEN_UP
     }
 }
 
@@ -108,7 +114,7 @@ fn a_read_that_was_given_up_takes_no_input() {
 }
 
 #[test]
-fn ctrl_c_tells_all_who_watch_which_domain_is_in_front() {
+fn ctrl_c_tells_who_watches_which_domain_is_in_front() {
     let mut desk = desk();
     desk.set_mode(1, 10, ConsoleMode::Raw).unwrap();
     assert_eq!(desk.watch(1), Ok(()));
@@ -118,6 +124,19 @@ fn ctrl_c_tells_all_who_watch_which_domain_is_in_front() {
     assert!(told.contains(&"interrupted 1 20".to_owned()), "{told:?}");
     desk.received(b"\x03");
     assert_eq!(orders(&mut desk), Vec::<String>::new(), "nobody watches any more");
+}
+
+#[test]
+fn ctrl_c_is_told_to_the_innermost_of_those_who_watch() {
+    let mut desk = desk();
+    desk.set_mode(1, 10, ConsoleMode::Line).unwrap();
+    for watcher in [1, 2, GIVEN_UP] {
+        assert_eq!(desk.watch(watcher), Ok(()));
+    }
+    desk.received(b"\x03");
+    assert_eq!(orders(&mut desk), ["interrupted 2 10"]);
+    desk.received(b"\x03");
+    assert_eq!(orders(&mut desk), ["interrupted 1 10"]);
 }
 
 #[test]
