@@ -47,6 +47,12 @@ impl<'a> Segment<'a> {
         (pages.end - pages.start) / PAGE_SIZE
     }
 
+    /// The addresses behind the file's bytes that the program expects to be zero (`.bss`).
+    #[must_use]
+    pub const fn zero_tail(&self) -> Range<u64> {
+        self.address + self.data.len() as u64..self.address + self.memory_size
+    }
+
     /// Reads a loadable program header and checks all that can be said of it alone.
     pub(crate) fn read(
         header: &ProgramHeader,

@@ -15,8 +15,9 @@ pub(crate) fn check(image: &Image<'_>, bytes: &[u8], limits: Limits) {
         assert!(memory.start - extent.start < 4096 && extent.end - memory.end < 4096, "too many pages");
         assert_eq!(segment.page_count() * 4096, extent.end - extent.start);
 
-        assert_eq!(memory, segment.address..segment.address + segment.memory_size);
-        assert!(segment.data.len() as u64 <= segment.memory_size, "larger in the file than in memory");
+        let tail = segment.zero_tail();
+        assert_eq!((tail.start - memory.start, tail.end), (segment.data.len() as u64, memory.end));
+        assert!(tail.start <= tail.end, "larger in the file than in memory");
         let stored = &bytes[if segment.data.is_empty() { 0 } else { segment.file_offset as usize }..];
         assert_eq!(&stored[..segment.data.len()], segment.data, "data from another place");
 

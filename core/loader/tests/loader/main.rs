@@ -34,15 +34,15 @@ fn a_static_executable_is_read_as_it_was_linked() {
     invariants::check(&image, &bytes, Limits::default());
     assert_eq!(image.entry(), 0x20_1010);
     let seen: Vec<_> =
-        image.segments().map(|s| (s.pages(), s.memory(), s.data.len(), s.file_offset, s.rights)).collect();
+        image.segments().map(|s| (s.pages(), s.zero_tail(), s.data.len(), s.file_offset, s.rights)).collect();
     let read_execute = Rights::READ.or(Rights::EXECUTE);
     let read_write = Rights::READ.or(Rights::WRITE);
     assert_eq!(
         seen,
         [
-            (0x20_1000..0x20_2000, 0x20_1000..0x20_1f00, 0xf00, 0x1000, read_execute),
-            (0x20_2000..0x20_3000, 0x20_2010..0x20_2133, 0x123, 0x2010, Rights::READ),
-            (0x20_3000..0x20_7000, 0x20_3ff0..0x20_6335, 0x10, 0x3ff0, read_write),
+            (0x20_1000..0x20_2000, 0x20_1f00..0x20_1f00, 0xf00, 0x1000, read_execute),
+            (0x20_2000..0x20_3000, 0x20_2133..0x20_2133, 0x123, 0x2010, Rights::READ),
+            (0x20_3000..0x20_7000, 0x20_4000..0x20_6335, 0x10, 0x3ff0, read_write),
         ]
     );
     assert_eq!(image.page_count(), 6);
