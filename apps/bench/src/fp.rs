@@ -11,7 +11,7 @@ pub(crate) fn measure() -> Outcome {
         barreldish::sleep(Duration::from_millis(1));
         least = least.min(counters::measure(use_fp).kernel);
     }
-    report("fp_trap", least, "instructions");
+    report("fp_trap", least);
     Ok(())
 }
 

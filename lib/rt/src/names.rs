@@ -50,8 +50,6 @@ local! {
 
 /// The stub of a client over `port`, with its packets delivered to it.
 fn client<C: Stub<LmpPort>>(port: LmpPort) -> C {
-    // `ipc` shares by `Arc` on every transport; here nothing leaves the thread.
-    #[expect(clippy::arc_with_non_send_sync)]
     let client = Arc::new(Client::new(port, C::INTERFACE, C::LIMIT));
     client.port().attach_client(&client);
     C::over(client)

@@ -61,7 +61,6 @@ fn connected() -> MathClient<LmpPort> {
     let server =
         MathServer::new(Calculator).open(LmpPort::new(theirs.clone()), Caller { channel: 1, domain: 2 });
     attach_server(&theirs, server);
-    #[expect(clippy::arc_with_non_send_sync)]
     let client = alloc::sync::Arc::new(Client::new(
         LmpPort::new(ours),
         <MathClient<LmpPort> as Stub<LmpPort>>::INTERFACE,

@@ -223,7 +223,8 @@ pub(crate) fn make_tables(address: u64, level: u8) -> Result<(), RtError> {
         }
         let (table, slot) = (make_table(missing)?, OwnedSlot::new()?);
         install(missing, address, table.address(), slot.0)?;
-        (table.into_cap(), slot.keep());
+        slot.keep();
+        table.into_cap();
     }
     Ok(())
 }
