@@ -478,6 +478,8 @@ impl Port for LmpPort {
         receiver: &R,
     ) -> Result<(), SendError> {
         if self.0.leaf.get() {
+            // The answer may bring a capability, and the slot for the next one comes out of the reserve.
+            let _ = slots::provide();
             self.0.send(packet, capability)?;
             dispatch::park_leaf(&self.0);
             return Ok(());

@@ -340,7 +340,8 @@ impl Core {
                 channel.release_server();
             }
         });
-        slots::provide();
+        // If it fails there is the reserve, and the next one tries again.
+        let _ = slots::provide();
         channel::offer_landings();
     }
 

@@ -128,7 +128,7 @@ pub fn allocate(bytes: u64, align: u64) -> Result<CapAddr, RtError> {
     names::provide_memory();
     critical::section(|| {
         // The answer needs a slot, and so does the one after it.
-        slots::provide();
+        let _ = slots::provide();
         let answer = reserve_only(|| names::ask_memory(bytes, align));
         // The wait for the answer may have used up a wake-up that was meant for the wait around it.
         dispatch::unpark(thread::current());

@@ -13,7 +13,7 @@ use sys::{Any, Cap, Dispatcher, L1CNode, L2CNode, Slot};
 
 use crate::critical;
 use crate::error::RtError;
-use crate::heap::reserve_only;
+use crate::heap::{self, reserve_only};
 use crate::local::local;
 use crate::memory;
 
@@ -42,6 +42,7 @@ struct Slots {
     /// The CNode where the last free slot was found or left.
     hint: usize,
     next_l1: u64,
+    /// Of the root CNode, without the last one, which is the kernel's.
     root_slots: u64,
 }
 
@@ -90,24 +91,28 @@ pub fn allocate() -> Result<CapAddr, RtError> {
         return Ok(slot);
     }
     critical::section(|| {
-        provide();
+        let provided = provide();
         // The reserve serves until memory is to be had again.
+        if with(|slots| slots.free) == 0 {
+            provided?;
+        }
         with(Slots::take).ok_or(RtError::OutOfMemory)
     })
 }
 
-/// Makes another CNode if few slots are left and one can be made.
-pub(crate) fn provide() {
+/// Makes another CNode if few slots are left, unless one is being made.
+pub(crate) fn provide() -> Result<(), RtError> {
     if with(|slots| slots.free) > RESERVE {
-        return;
+        return Ok(());
     }
     critical::section(|| {
-        if !GROWING.with(|growing| growing.replace(true)) {
-            // If it fails there is the reserve, and the next one tries again.
-            let _ = grow();
-            GROWING.with(|growing| growing.set(false));
+        if GROWING.with(|growing| growing.replace(true)) {
+            return Ok(());
         }
-    });
+        let grown = grow();
+        GROWING.with(|growing| growing.set(false));
+        grown
+    })
 }
 
 /// As [`allocate`], from what is there: never waits.
@@ -141,8 +146,9 @@ pub fn reserve_root_slot() -> Result<u64, RtError> {
     loop {
         let index = with(|slots| {
             let index = slots.next_l1;
-            slots.next_l1 += u64::from(index < slots.root_slots);
-            (index < slots.root_slots).then_some(index)
+            let usable = index < slots.root_slots;
+            slots.next_l1 += u64::from(usable);
+            usable.then_some(index)
         });
         let index = index.ok_or(RtError::OutOfMemory)?;
         // The address leads nowhere exactly if no CNode hangs there.
@@ -201,8 +207,26 @@ impl Slots {
     }
 }
 
+/// Makes room in the list of CNodes: not inside [`with`], where the heap cannot grow.
+fn make_room() -> Result<(), RtError> {
+    let (count, capacity) = with(|slots| (slots.nodes.len(), slots.nodes.capacity()));
+    if count < capacity {
+        return Ok(());
+    }
+    let mut larger = Vec::new();
+    // Backed from the start, since it is looked at where no fault can be handled.
+    let room = heap::backed(|| larger.try_reserve_exact((2 * capacity).max(4)));
+    room.map_err(|_| RtError::OutOfMemory)?;
+    with(|slots| {
+        larger.append(&mut slots.nodes);
+        slots.nodes = larger;
+    });
+    Ok(())
+}
+
 /// Makes another CNode, and a larger root before if that is full.
 fn grow() -> Result<(), RtError> {
+    make_room()?;
     let (ram, offset) = memory::carve(L2_CNODE_SIZE, L2_CNODE_SIZE)?;
     loop {
         let (l1, root_slots) = with(|slots| (slots.next_l1, slots.root_slots));
