@@ -9,6 +9,7 @@ use abi::packet::{HEADER_CAPABILITY, Packet};
 use abi::{CapAddr, CapType, Error, ErrorKind, PAGE_SIZE, Rights, Syscall};
 
 use super::frame::FrameMemory;
+use super::units::Units;
 use crate::Result;
 use crate::syscalls::{Answer, Arguments};
 
@@ -59,6 +60,10 @@ pub struct Fake {
     pub log: Vec<u8>,
     /// Calls so far, oldest first.
     pub calls: Vec<(Syscall, Arguments)>,
+    /// After so many more calls, one is refused as `Full`. Deleting does not count: that is never refused for want of
+    /// something.
+    pub refuse_after: Option<usize>,
+    pub(super) units: Units,
     rings: BTreeMap<u64, Ring>,
     frame: Option<FrameMemory>,
 }
@@ -73,6 +78,8 @@ impl Fake {
             refusals: VecDeque::new(),
             log: Vec::new(),
             calls: Vec::new(),
+            refuse_after: None,
+            units: Units::default(),
             rings: BTreeMap::new(),
             frame: None,
         };
@@ -177,6 +184,13 @@ impl Fake {
 
     pub(super) fn call(&mut self, number: Syscall, x: Arguments) -> Result<Answer> {
         self.calls.push((number, x));
+        let counts = !matches!(number, Syscall::CapDelete | Syscall::UnitPull);
+        if let Some(left) = self.refuse_after.filter(|_| counts) {
+            self.refuse_after = left.checked_sub(1);
+            if left == 0 {
+                return Err(ErrorKind::Full.into());
+            }
+        }
         let mut answer = [0; 8];
         match number {
             Syscall::DebugPrint => self.print(&x),
@@ -184,6 +198,8 @@ impl Fake {
             Syscall::CapCopy => self.copy(&x)?,
             Syscall::CapRetype => self.retype(&x)?,
             Syscall::CapDelete => self.delete(x[0], x[1])?,
+            Syscall::UnitZero => answer[1] = self.zero_unit(x[0])?,
+            Syscall::UnitPull => (answer[1], answer[2], answer[3]) = self.pull_unit(x[0])?,
             Syscall::CapRevoke => drop(self.get(x[1], 1)?),
             Syscall::CSpaceResize => self.resize(x[1])?,
             Syscall::Map => self.map(&x)?,
@@ -194,7 +210,7 @@ impl Fake {
         Ok(answer)
     }
 
-    fn get(&self, address: u64, argument: u8) -> Result<Capability> {
+    pub(super) fn get(&self, address: u64, argument: u8) -> Result<Capability> {
         self.slots.get(&address).copied().ok_or(Error::new(ErrorKind::EmptySlot, argument))
     }
 
@@ -255,6 +271,9 @@ impl Fake {
         if x[2] + size * x[4] > source.size {
             return Err(Error::new(ErrorKind::OutOfRange, 2));
         }
+        if source.kind == CapType::Unit && !self.units.is_zero(&source) {
+            return Err(Error::new(ErrorKind::UnitNotZeroed, 0));
+        }
         self.check_overlap(source.base + x[2], size * x[4], x[0])?;
         for index in 0..x[4] {
             let base = source.base + x[2] + index * size;
@@ -287,7 +306,8 @@ impl Fake {
     }
 
     fn put_cnode(&mut self, slot: u64, base: u64) -> Result<()> {
-        if slot >= self.root_slots {
+        // The last slot of a root CNode is the kernel's.
+        if slot >= self.root_slots - 1 {
             return Err(Error::new(ErrorKind::BadSlot, 6));
         }
         if self.cnodes.contains_key(&slot) {
@@ -298,8 +318,13 @@ impl Fake {
     }
 
     fn delete(&mut self, cnode: u64, slot: u64) -> Result<()> {
-        if cnode == 0 && self.slots.remove(&slot).is_none() {
-            return Err(Error::new(ErrorKind::EmptySlot, 1));
+        if cnode == 0 {
+            let capability = self.get(slot, 1)?;
+            if capability.kind == CapType::Unit && self.is_held(&capability) {
+                return Err(Error::new(ErrorKind::UnitBusy, 1));
+            }
+            self.slots.remove(&slot);
+            self.release(&capability);
         }
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! A small model of the kernel, for tests of user space on the host: one for each thread.
 //!
-//! It knows which slots hold what, hands out memory by retype, keeps the rings of endpoints in a dispatcher
-//! frame, and notes what was sent. It does not know revocation of descendants, rights of mappings or time.
+//! It knows which slots hold what, hands out memory by retype, knows when a Unit is empty, keeps the rings of endpoints in a
+//! dispatcher frame, and notes what was sent. It can refuse any call. It does not know revocation of descendants, rights
+//! of mappings or time.
 
 mod frame;
 mod kernel;
+mod units;
 
 use std::cell::RefCell;
 

@@ -1,0 +1,76 @@
+//! Units: zeroed in steps, and empty when the last capability over their memory is gone.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use abi::{CapType, Error, ErrorKind};
+
+use super::kernel::{Capability, Fake};
+use crate::Result;
+
+/// Bytes that one call zeroes, as in the kernel.
+const ZERO_CHUNK: u64 = 64 * 1024;
+
+#[derive(Default)]
+pub(super) struct Units {
+    /// Bytes that are zeroed, by base.
+    zeroed: BTreeMap<u64, u64>,
+    /// Those without capabilities: base and size, the oldest first.
+    empty: VecDeque<(u64, u64)>,
+}
+
+impl Units {
+    pub(super) fn is_zero(&self, unit: &Capability) -> bool {
+        self.zeroed.get(&unit.base) == Some(&unit.size)
+    }
+}
+
+fn lies_in(inner: &Capability, outer: &Capability) -> bool {
+    outer.base <= inner.base && inner.base + inner.size <= outer.base + outer.size
+}
+
+impl Fake {
+    /// Whether there are capabilities over a unit's memory besides the Unit.
+    pub(super) fn is_held(&self, unit: &Capability) -> bool {
+        self.slots.values().any(|other| is_member(other, unit))
+    }
+
+    /// The next part of a Unit: 1 if there is more.
+    pub(super) fn zero_unit(&mut self, at: u64) -> Result<u64> {
+        let unit = self.get(at, 0)?;
+        if unit.kind != CapType::Unit {
+            return Err(Error::new(ErrorKind::WrongType, 0));
+        }
+        let done = self.units.zeroed.entry(unit.base).or_default();
+        *done = unit.size.min(*done + ZERO_CHUNK);
+        Ok(u64::from(*done < unit.size))
+    }
+
+    /// A unit without capabilities inside the Ram at this address, and whether there are more.
+    pub(super) fn pull_unit(&mut self, root: u64) -> Result<(u64, u64, u64)> {
+        let root = self.get(root, 0)?;
+        let inside = |&(base, _): &(u64, u64)| root.base <= base && base < root.base + root.size;
+        let found = self.units.empty.iter().position(inside);
+        let (base, size) =
+            found.and_then(|index| self.units.empty.remove(index)).ok_or(ErrorKind::Nothing)?;
+        Ok((base, size, u64::from(!self.units.empty.is_empty())))
+    }
+
+    /// A capability is gone: of its unit, or a Unit itself.
+    pub(super) fn release(&mut self, gone: &Capability) {
+        if gone.kind == CapType::Unit {
+            self.units.zeroed.remove(&gone.base);
+            return;
+        }
+        let unit = self.slots.values().find(|unit| unit.kind == CapType::Unit && is_member(gone, unit));
+        if let Some(unit) = unit.copied().filter(|unit| !self.is_held(unit)) {
+            self.units.zeroed.remove(&unit.base);
+            self.units.empty.push_back((unit.base, unit.size));
+        }
+    }
+}
+
+/// Whether a capability is over memory of a unit, and neither the Unit nor an ancestor.
+fn is_member(capability: &Capability, unit: &Capability) -> bool {
+    let memory = matches!(capability.kind, CapType::Ram | CapType::Frame | CapType::L2CNode);
+    memory && lies_in(capability, unit)
+}
