@@ -198,14 +198,20 @@ impl<'n, const CLASSES: usize> Regions<'n, CLASSES> {
     /// [`Error::ZeroSize`], [`Error::Misaligned`] of the size; [`Error::BadAlignment`], [`Error::AlignmentTooLarge`];
     /// [`Error::NoSpace`], [`Error::OutOfNodes`].
     pub fn allocate(&mut self, size: u64, align: u64) -> Result<Region, Error> {
-        let (_, size) = self.range(0, size)?;
-        let class = self.class(align)?;
-        let found = u32::try_from(size).map_or(NIL, |size| best_fit(&self.by_size, &self.pool, size, class));
-        if found == NIL {
-            return Err(Error::NoSpace);
-        }
-        let node = self.pool.node(found);
-        self.claim(found, node.base + u64::from(padding(node, self.pool.masks[class])), size as u32)
+        let (found, base, size) = self.best(size, align)?;
+        self.claim(found, base, size)
+    }
+
+    /// What [`Regions::allocate`] would take; changes nothing. For those who have something to do that can fail before they
+    /// take it ([`Regions::allocate_at`]).
+    ///
+    /// # Errors
+    /// As [`Regions::allocate`].
+    pub fn fit(&self, size: u64, align: u64) -> Result<Region, Error> {
+        let (found, base, size) = self.best(size, align)?;
+        self.require_nodes(self.cuts(found, base, size))?;
+        let root = RootId(self.pool.node(found).root);
+        Ok(Region { root, base: self.bytes(base), size: self.bytes(size.into()) })
     }
 
     /// Takes the `size` bytes from `base` on.
@@ -279,6 +285,19 @@ impl<'n, const CLASSES: usize> Regions<'n, CLASSES> {
             [self.total, self.used, self.total - self.used, largest(&self.by_size, &self.pool)]
                 .map(|granules| self.bytes(granules.into()));
         Statistics { total, used, free, largest_free: largest }
+    }
+
+    /// The free region to take `size` bytes from, and the range to take, in granules.
+    fn best(&self, size: u64, align: u64) -> Result<(Index, u64, u32), Error> {
+        let (_, size) = self.range(0, size)?;
+        let class = self.class(align)?;
+        let size = u32::try_from(size).map_err(|_| Error::NoSpace)?;
+        let found = best_fit(&self.by_size, &self.pool, size, class);
+        if found == NIL {
+            return Err(Error::NoSpace);
+        }
+        let node = self.pool.node(found);
+        Ok((found, node.base + u64::from(padding(node, self.pool.masks[class])), size))
     }
 
     /// Marks a part of a free region as used. The caller has checked that it lies inside.

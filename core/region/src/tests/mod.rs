@@ -135,6 +135,7 @@ fn an_operation_that_lacks_nodes_changes_nothing() {
     assert_eq!((regions.spare_nodes(), regions.nodes_needed(1), regions.nodes_needed(3)), (1, 1, 5));
     let before: Vec<_> = regions.iter().collect();
     assert_eq!(regions.allocate_at(9 * PAGE, PAGE), Err(Error::OutOfNodes));
+    assert!(regions.fit(PAGE, PAGE).is_ok(), "one node is enough at the start of a free region");
     assert_eq!(regions.free_part(PAGE, PAGE), Err(Error::OutOfNodes));
     assert_eq!(regions.iter().collect::<Vec<_>>(), before);
     regions.allocate(PAGE, PAGE).unwrap();

@@ -48,7 +48,9 @@ fn apply(request: &Request, real: &mut Regions<'_, 5>, model: &mut Model, alloca
     };
     match *request {
         Request::Allocate { size, class } => {
+            let fit = real.fit(size * GRANULE, 1 << class);
             let got = real.allocate(size * GRANULE, 1 << class);
+            assert_eq!(got, fit, "what fits is what is taken");
             assert_eq!(got, model.allocate(size * GRANULE, 1 << class));
             allocated.extend(got.map(|region| region.base));
         }
