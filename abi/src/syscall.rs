@@ -115,7 +115,8 @@ syscalls! {
     PowerOff = 31;
     /// `x0` Unit: zeroes the next part. `x1`: 0 done, 1 call again.
     UnitZero = 32;
-    /// `x0` root Ram. Takes the next unit without capabilities: `x1` base, `x2` size. Error `Nothing` when there is none.
+    /// `x0` root Ram. Takes the next unit without capabilities: `x1` base, `x2` size; `x3` 1: there are more, of any root.
+    /// Error `Nothing` when there is none.
     UnitPull = 33;
     /// `x0` root Ram; `x1` Notify (WRITE) to signal when units become empty.
     UnitWatch = 34;

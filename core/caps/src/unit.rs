@@ -61,6 +61,11 @@ impl Db {
         Err(ErrorKind::Nothing)
     }
 
+    /// Whether any unit, of whatever root, is without capabilities.
+    pub fn has_empty_units(&self) -> bool {
+        self.empty_first != 0
+    }
+
     /// Counts `count` more capabilities of a unit, which may be none.
     #[inline]
     pub(crate) fn hold<M: Machine>(&mut self, m: &mut M, unit: SlotRef, count: u32) {

@@ -107,7 +107,7 @@ fn root_ram(core: &Core, a: &Args) -> Result<(), Error> {
 pub(super) fn pull_unit(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let root = capability(core, &a, 0, CapType::Ram, Rights::NONE)?;
     let (base, size) = core.db.pull_unit(&mut core.machine, root)?;
-    core.results = [0, base, size, 0, 0, 0, 0, 0];
+    core.results = [0, base, size, core.db.has_empty_units().into(), 0, 0, 0, 0];
     Ok(Reply::Results)
 }
 

@@ -100,6 +100,17 @@ impl<K: Retypable> Cap<K> {
     }
 }
 
+/// What `UnitPull` tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EmptyUnit {
+    /// Its physical address.
+    pub base: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Whether there are more, of any root.
+    pub more: bool,
+}
+
 /// A window of a page table: what part of which object the entries show, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
@@ -318,10 +329,10 @@ impl Cap<Unit> {
 }
 
 impl Cap<Ram> {
-    /// Of a memory server's root: the next unit without capabilities, as (base, bytes).
-    pub fn pull_unit(self) -> Result<(u64, u64)> {
+    /// Of a memory server's root: the next unit without capabilities.
+    pub fn pull_unit(self) -> Result<EmptyUnit> {
         let answer = call(Syscall::UnitPull, [self.word()])?;
-        Ok((answer[1], answer[2]))
+        Ok(EmptyUnit { base: answer[1], size: answer[2], more: answer[3] != 0 })
     }
     /// Of a memory server's root: rings `notify` when units become empty.
     pub fn watch_units(self, notify: Cap<Notify>) -> Result<()> {

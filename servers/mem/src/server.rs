@@ -207,7 +207,7 @@ impl Store {
         let mut count = 0;
         for root in roots {
             // The only error is that there is none (any more).
-            while let Ok((base, _)) = Cap::<Ram>::new(root).pull_unit() {
+            while let Ok(sys::EmptyUnit { base, .. }) = Cap::<Ram>::new(root).pull_unit() {
                 self.forget(base);
                 count += 1;
                 if count == UNITS_AT_ONCE {

@@ -200,7 +200,9 @@ fn a_unit_is_retyped_once_it_is_zero_and_comes_back_when_all_is_gone() {
     assert_eq!(w.m.empty_units, 1);
     assert_eq!(w.db.pull_unit(&mut w.m, slot(A)), Err(ErrorKind::EmptySlot));
     assert_eq!(w.db.pull_unit(&mut w.m, slot(PHYS)), Err(ErrorKind::WrongType));
+    assert!(w.db.has_empty_units());
     assert_eq!(w.db.pull_unit(&mut w.m, slot(RAM)), Ok((page(RAM_PAGE), size)));
+    assert!(!w.db.has_empty_units());
     assert_eq!(w.db.pull_unit(&mut w.m, slot(RAM)), Err(ErrorKind::Nothing));
     assert_eq!(ram(&mut w), Err(ErrorKind::UnitNotZeroed), "another user's data is still there");
     w.delete(slot(UNIT)).unwrap();
