@@ -86,8 +86,17 @@ where
     ) -> Outcome {
         packet.header = Header::new(KIND_REPLY, header.method(), length, flags, header.sequence()).0;
         let direct = self.channel.state.with(|state| state.outgoing.is_empty());
-        if header.kind() == KIND_CALL && direct && !capability.is_some_and(Capability::is_given) {
-            return Outcome::Reply(capability.map(Capability::address));
+        if header.kind() == KIND_CALL && direct {
+            match capability {
+                // It must be gone here before the wait that a reply goes out with.
+                Some(given) if given.is_given() => {
+                    if self.channel.port.send(packet, Some(given.address())).is_ok() {
+                        self.channel.port.discard(given.address());
+                        return Outcome::None;
+                    }
+                }
+                lent => return Outcome::Reply(lent.map(Capability::address)),
+            }
         }
         self.reply_queued(header, packet, capability)
     }
