@@ -82,6 +82,12 @@ pub const COMMANDS: Table<'static, Shell> = Table(&[
         help: "run a command and show how long it took",
         run: |shell, arguments| finish(shell, arguments, time),
     },
+    Command {
+        name: "limit",
+        usage: "KIB COMMAND [WORD...]",
+        help: "run a command whose programs get so much memory at most, each",
+        run: |shell, arguments| finish(shell, arguments, limit),
+    },
     Command { name: "true", usage: "", help: "succeed", run: |_, _| 0 },
     Command { name: "false", usage: "", help: "fail", run: |_, _| 1 },
     Command {
@@ -251,6 +257,18 @@ fn time(shell: &mut Shell, arguments: &[&str]) -> Outcome {
     let text = report::elapsed(shell.world.uptime().saturating_sub(start));
     shell.world.print(&text);
     Ok(status)
+}
+
+fn limit(shell: &mut Shell, arguments: &[&str]) -> Outcome {
+    let [kib, command @ ..] = arguments else {
+        return Err(Complaint::Usage("expected a number of KiB".into()));
+    };
+    let bytes = kib.parse().ok().filter(|&kib| kib > 0).and_then(|kib: u64| kib.checked_mul(1024));
+    let bytes = bytes.ok_or_else(|| Complaint::Usage(format!("expected a number of KiB, not `{kib}`")))?;
+    if command.is_empty() {
+        return Err(Complaint::Usage("expected a command".into()));
+    }
+    Ok(shell.limited(bytes, |shell| shell.run(command)))
 }
 
 fn exit(shell: &mut Shell, arguments: &[&str]) -> Outcome {

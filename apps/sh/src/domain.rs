@@ -92,12 +92,18 @@ impl World for Domain {
         barreldish::print!("{text}");
     }
 
-    fn run(&mut self, program: &str, arguments: &[String], environment: &[String]) -> Result<End, RunError> {
+    fn run(
+        &mut self,
+        program: &str,
+        arguments: &[String],
+        environment: &[String],
+        limit: u64,
+    ) -> Result<End, RunError> {
         barreldish::flush();
         let spawn = connected(&mut self.spawn, SPAWN).map_err(RunError::Failed)?;
         let console = session().ok();
         self.raw = false;
-        let start = Start { program, arguments, environment };
+        let start = Start { program, arguments, environment, limit };
         let end = block_on(run_in_foreground(&spawn, console.as_deref(), start));
         if let Err(SpawnError::Call(_)) = end {
             self.spawn = None;
@@ -159,6 +165,7 @@ struct Start<'a> {
     program: &'a str,
     arguments: &'a [String],
     environment: &'a [String],
+    limit: u64,
 }
 
 /// Runs a program to its end, or to Ctrl-C, which also counts while it is being started.
@@ -203,7 +210,7 @@ async fn run(
         // In raw mode Ctrl-C would be kept for the next line. If the console is gone, the program runs without.
         let _ = console.set_mode_async(ConsoleMode::Line).await;
     }
-    let pid = spawn.spawn_async(start.program, start.arguments, start.environment).await?;
+    let pid = spawn.spawn_async(start.program, start.arguments, start.environment, start.limit).await?;
     started.set(Some(pid));
     spawn.wait_async(pid).await
 }

@@ -35,6 +35,8 @@ pub struct Shell {
     over: Option<i32>,
     /// The rest of the line is to be left.
     interrupted: bool,
+    /// Most bytes of memory of the programs that it starts; 0: no limit but its own.
+    limit: u64,
 }
 
 impl Shell {
@@ -49,7 +51,7 @@ impl Shell {
         let mut variables: BTreeMap<String, String> = variables.collect();
         let outer = variables.get(LEVEL).and_then(|level| level.parse::<u32>().ok()).unwrap_or(0);
         variables.insert(LEVEL.into(), outer.saturating_add(1).to_string());
-        Shell { world, status: 0, variables, over: None, interrupted: false }
+        Shell { world, status: 0, variables, over: None, interrupted: false, limit: 0 }
     }
 
     /// Runs a line and returns its status, which is `$?` from now on.
@@ -89,6 +91,15 @@ impl Shell {
         self.over = Some(status);
     }
 
+    /// Does something with a limit of the memory of programs, in bytes.
+    pub(crate) fn limited(&mut self, bytes: u64, run: impl FnOnce(&mut Shell) -> i32) -> i32 {
+        let outer = self.limit;
+        self.limit = if outer == 0 { bytes } else { bytes.min(outer) };
+        let status = run(self);
+        self.limit = outer;
+        status
+    }
+
     /// Says what went wrong with a command.
     pub(crate) fn complain(&mut self, name: &str, what: &str) {
         self.world.print(&format!("{name}: {what}\n"));
@@ -105,7 +116,7 @@ impl Shell {
         let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
         let environment: Vec<String> =
             self.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        match self.world.run(name, &rest, &environment) {
+        match self.world.run(name, &rest, &environment, self.limit) {
             Ok(End::Ended(status)) => {
                 self.report_end(name, status);
                 status.code()

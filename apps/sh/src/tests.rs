@@ -19,6 +19,8 @@ struct Story {
     /// Programs that ran, with their arguments.
     ran: Vec<(String, Vec<String>)>,
     environment: Vec<String>,
+    /// The limits of the programs that ran.
+    limits: Vec<u64>,
     power: Option<u8>,
     restarted: bool,
     clock: Duration,
@@ -35,7 +37,13 @@ impl World for Fake {
     fn print(&mut self, text: &str) {
         self.0.borrow_mut().printed.push_str(text);
     }
-    fn run(&mut self, program: &str, arguments: &[String], environment: &[String]) -> Result<End, RunError> {
+    fn run(
+        &mut self,
+        program: &str,
+        arguments: &[String],
+        environment: &[String],
+        limit: u64,
+    ) -> Result<End, RunError> {
         let mut story = self.0.borrow_mut();
         let end = match program {
             "good" | "hello" => Ok(End::Ended(ExitStatus::Exited { code: 0 })),
@@ -51,6 +59,7 @@ impl World for Fake {
             story.clock += Duration::from_micros(1500);
             story.ran.push((program.into(), arguments.to_vec()));
             story.environment = environment.to_vec();
+            story.limits.push(limit);
         }
         end
     }
@@ -212,6 +221,12 @@ fn a_command_that_is_called_wrongly_says_so_and_does_nothing() {
         "dmesg -w",
         "uptime -p",
         "time",
+        "limit",
+        "limit 100",
+        "limit 0 good",
+        "limit much good",
+        "limit -5 good",
+        "limit 18014398509481984 good",
         "exit now",
         "shutdown now",
         "shutdown -1",
@@ -243,6 +258,15 @@ fn time_tells_how_long_it_took_and_keeps_the_status() {
     assert_eq!(run("time bad"), ("real 0.001500 s\n".into(), 7));
     assert_eq!(run("time echo hello"), ("hello\nreal 0.000000 s\n".into(), 0));
     assert_eq!(run("time no-such").1, 127);
+}
+
+#[test]
+fn a_limit_holds_for_its_command_alone_and_never_grows() {
+    let (mut shell, story) = shell_with(&[]);
+    assert_eq!(shell.evaluate("limit 100 bad; good; limit 50 limit 70 good; limit 50 time good"), 0);
+    assert_eq!(story.borrow().limits, [100 << 10, 0, 50 << 10, 50 << 10]);
+    assert_eq!(shell.evaluate("limit 100 bad"), 7);
+    assert_eq!(shell.evaluate("limit 100 no-such"), 127);
 }
 
 #[test]

@@ -43,11 +43,17 @@ pub trait World {
     fn print(&mut self, text: &str);
 
     /// Runs a program in the foreground, to its end. `arguments` are those after its name; `environment` is
-    /// `NAME=value`.
+    /// `NAME=value`; `limit` is the most memory that it may have, in bytes, 0 as much as the shell.
     ///
     /// # Errors
     /// [`RunError`]; nothing has run then.
-    fn run(&mut self, program: &str, arguments: &[String], environment: &[String]) -> Result<End, RunError>;
+    fn run(
+        &mut self,
+        program: &str,
+        arguments: &[String],
+        environment: &[String],
+        limit: u64,
+    ) -> Result<End, RunError>;
 
     /// The names of programs that can be run; none if nobody can tell.
     fn programs(&mut self) -> Vec<String>;

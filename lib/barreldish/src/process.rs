@@ -54,11 +54,12 @@ impl Processes {
     /// # Errors
     /// [`ProcessError::Spawn`].
     pub fn spawn(&self, program: &str, arguments: &[&str]) -> Result<Child, ProcessError> {
-        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let pair = |(name, value): (&str, &str)| alloc::format!("{name}={value}");
-        let environment: Vec<String> = crate::env_all().into_iter().map(pair).collect();
-        let pid = self.0.spawn(program, &arguments, &environment)?;
-        Ok(Child { processes: self.clone(), pid })
+        self.program(program).arguments(arguments).start()
+    }
+
+    /// A program that is to be started in other ways than [`Processes::spawn`] does.
+    pub fn program<'a>(&self, name: &'a str) -> Program<'a> {
+        Program { processes: self.clone(), name, arguments: Vec::new(), limit: 0 }
     }
 
     /// Waits for the end of a process.
@@ -84,6 +85,50 @@ impl Processes {
     /// [`ProcessError::Spawn`].
     pub fn kill(&self, pid: Pid) -> Result<(), ProcessError> {
         Ok(self.0.kill(pid)?)
+    }
+}
+
+/// A program that is to be started, with this program's environment.
+///
+/// ```no_run
+/// # use barreldish::process::{ProcessError, Processes};
+/// # fn main() -> Result<(), ProcessError> {
+/// Processes::connect()?.program("lines").arguments(&["a", "1"]).memory_limit(4 << 20).start()?.wait()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "it is started by `start`"]
+pub struct Program<'a> {
+    processes: Processes,
+    name: &'a str,
+    arguments: Vec<String>,
+    limit: u64,
+}
+
+impl Program<'_> {
+    /// Adds arguments; the program's own name is not one of them.
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+
+    /// The most memory that it may have, in bytes, what it is made of (some 700 KiB) included. Otherwise it is as much as
+    /// this program may have.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        // 0 means none to the service; and with one byte nothing can be started either.
+        self.limit = bytes.max(1);
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`ProcessError::Spawn`].
+    pub fn start(self) -> Result<Child, ProcessError> {
+        let pair = |(name, value): (&str, &str)| alloc::format!("{name}={value}");
+        let environment: Vec<String> = crate::env_all().into_iter().map(pair).collect();
+        let pid = self.processes.0.spawn(self.name, &self.arguments, &environment, self.limit)?;
+        Ok(Child { processes: self.processes, pid })
     }
 }
 

@@ -4,7 +4,7 @@
 //! the task CNode from [`TASK_EXTRA`] on.
 //!
 //! Before there is a name service, `init` itself answers on the channels that lead there, and knows what
-//! has registered so far: the memory service ([`MEMORY_CLIENTS`]) and the name service ([`NAMES`]).
+//! has registered so far: the memory service (the names that begin with `mem`) and the name service ([`NAMES`]).
 
 use abi::CapAddr;
 use abi::layout::{TASK_CNODE, TASK_EXTRA};
@@ -24,6 +24,10 @@ pub const FIRST_PROCESS: u64 = 16;
 
 /// Service of the memory server through which the name service brings it clients: an `interfaces::Service`.
 pub const MEMORY_CLIENTS: &str = "mem.clients";
+/// Service of the memory server for domains below [`FIRST_PROCESS`] alone: `interfaces::Accounts`.
+pub const MEMORY_ACCOUNTS: &str = "mem.accounts";
+/// As [`MEMORY_CLIENTS`], for [`MEMORY_ACCOUNTS`].
+pub const ACCOUNT_CLIENTS: &str = "mem.accounts.clients";
 /// Name under which `init` knows the name service.
 pub const NAMES: &str = "names";
 /// Service of the name service that makes the channels of new domains: an `interfaces::Service` whose
@@ -69,8 +73,10 @@ pub mod spawn {
     pub const EXTRA_MODULES: usize = 1;
     /// Index of the core's number.
     pub const EXTRA_CORE: usize = 2;
-    /// Index of the KiB that the first of [`PARTS`] takes; the others follow.
-    pub const EXTRA_KIB: usize = 3;
+    /// Indices of the KiB that `init` and the memory server are made of, which the kernel gave, so that nobody accounts for it.
+    pub const EXTRA_INIT_KIB: usize = 3;
+    /// See [`EXTRA_INIT_KIB`].
+    pub const EXTRA_MEM_KIB: usize = 4;
     /// The boot modules: a Frame, to read.
     pub const MODULES: CapAddr = given(0);
     /// The parts of the system that are running already, for the list of processes: number and name.

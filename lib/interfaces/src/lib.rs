@@ -2,7 +2,8 @@
 //!
 //! | interface | served by | found as | for |
 //! |---|---|---|---|
-//! | [`Memory`] | mem | handed over at start | RAM |
+//! | [`Memory`] | mem | `mem` | RAM |
+//! | [`Accounts`] | mem | `mem.accounts`, by parts of the system | RAM for others, limits |
 //! | [`Names`] | names | handed over at start | finding services, offering one |
 //! | [`Service`] | every server | (names is its client) | taking a new client |
 //! | [`Console`] | serial | `console` | the terminal |
@@ -27,7 +28,10 @@ mod system;
 pub use console::{
     CONSOLE, Console, ConsoleClient, ConsoleError, ConsoleMode, ConsoleServer, MAX_CONSOLE_WRITE,
 };
-pub use memory::{CoreMemory, Memory, MemoryClient, MemoryError, MemoryServer};
+pub use memory::{
+    Account, Accounts, AccountsClient, AccountsServer, CoreMemory, Memory, MemoryClient, MemoryError,
+    MemoryServer,
+};
 pub use names::{
     MAX_NAME, Names, NamesClient, NamesError, NamesServer, Service, ServiceClient, ServiceError,
     ServiceServer,

@@ -1,4 +1,4 @@
-//! The memory service: RAM by capability.
+//! The memory service: RAM by capability, and who has how much of it.
 
 use crate::error::errors;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ errors! {
         BadAlignment => "the alignment is not a power of two of at least 4096 bytes",
         /// No free range of that size and alignment is left on this core.
         OutOfMemory => "not enough free memory",
-        /// The domain has as much as it may have.
+        /// The domain would have more than its limit.
         OverQuota => "the memory quota of this domain is used up",
         /// The server ran out of something of its own (capability slots).
         Exhausted => "the memory service is out of resources",
@@ -33,6 +33,16 @@ pub struct CoreMemory {
     pub free_kib: u64,
 }
 
+/// How much of the memory a domain has, in bytes. What is made of it, and where that went, makes no difference: it is
+/// accounted to whom it was allocated for until it is free again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Wire)]
+pub struct Account {
+    /// What was allocated for it and is not free again.
+    pub used: u64,
+    /// The most that it may have.
+    pub limit: u64,
+}
+
 /// Serves the RAM of a core.
 ///
 /// There is no call to free: memory comes back when the last capability over it is gone.
@@ -43,5 +53,24 @@ pub trait Memory {
     async fn allocate(&self, bytes: u64, align: u64) -> Result<Capability, MemoryError>;
 
     /// What there is and what is used, a core an entry.
-    fn status(&self) -> Result<Vec<CoreMemory>, MemoryError>;
+    async fn status(&self) -> Result<Vec<CoreMemory>, MemoryError>;
+
+    /// The caller's own account.
+    async fn account(&self) -> Result<Account, MemoryError>;
+}
+
+/// The accounts of all domains: for those parts of the system that make domains. They say whose account it is.
+#[ipc::interface(limit = 65536)]
+pub trait Accounts {
+    /// As [`Memory::allocate`], accounted to `domain`.
+    async fn allocate_for(&self, domain: u64, bytes: u64, align: u64) -> Result<Capability, MemoryError>;
+
+    /// Sets the most that `domain` may have, in bytes. What it has already stays.
+    fn set_limit(&self, domain: u64, bytes: u64) -> Result<(), MemoryError>;
+
+    /// The accounts of these domains, one each.
+    async fn accounts(&self, domains: &[u64]) -> Result<Vec<Account>, MemoryError>;
+
+    /// The domain has ended: nothing is kept about it, once all of its memory is free again.
+    fn forget(&self, domain: u64) -> Result<(), MemoryError>;
 }

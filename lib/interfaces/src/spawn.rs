@@ -25,6 +25,8 @@ errors! {
         ArgumentsTooLong => "the arguments and the environment are too long",
         /// Not enough memory for the program.
         OutOfMemory => "not enough memory",
+        /// The program is larger than the limit for its memory.
+        OverLimit => "the program needs more memory than its limit",
         /// The process is part of the system and cannot be ended.
         NotAllowed => "this process cannot be ended",
         /// The server ran out of something of its own (capability slots).
@@ -107,7 +109,7 @@ pub struct ProcessInfo {
     pub core: u32,
     /// What it is doing.
     pub state: ProcessState,
-    /// Memory that was made for it, in KiB.
+    /// Memory that it has, in KiB.
     pub memory_kib: u64,
     /// The program.
     pub name: String,
@@ -117,12 +119,14 @@ pub struct ProcessInfo {
 #[ipc::interface(limit = 262_144)]
 pub trait Spawn {
     /// Starts a program by its path or the name of a boot module. `arguments` are those after the
-    /// program's own name; `environment` are `NAME=value`.
+    /// program's own name; `environment` are `NAME=value`. `limit` is the most memory that the process may have, in
+    /// bytes, what it is made of included; 0 is as much as the caller may have, and more than that it never is.
     async fn spawn(
         &self,
         program: &str,
         arguments: &[String],
         environment: &[String],
+        limit: u64,
     ) -> Result<Pid, SpawnError>;
 
     /// Answered when the process has ended; any number of callers may wait, also afterwards.
@@ -130,7 +134,7 @@ pub trait Spawn {
     fn wait(&self, pid: Pid) -> Result<ExitStatus, SpawnError>;
 
     /// All processes, by number: one consistent snapshot.
-    fn list(&self) -> Result<Vec<ProcessInfo>, SpawnError>;
+    async fn list(&self) -> Result<Vec<ProcessInfo>, SpawnError>;
 
     /// Whether there is a program of this path or name.
     async fn exists(&self, program: &str) -> Result<bool, SpawnError>;

@@ -8,6 +8,7 @@ use core::cell::{Cell, RefCell};
 
 use abi::layout::EARLY_RAM;
 use abi::{CapAddr, PAGE_SIZE};
+use interfaces::{Account, MemoryError};
 use sys::{Cap, CapKind, Frame, Ram};
 
 use crate::dispatch;
@@ -84,6 +85,13 @@ pub fn left() -> u64 {
     CHUNKS_LEFT.with(|chunks| chunks.borrow().iter().flatten().map(|chunk| chunk.size - chunk.used).sum())
 }
 
+/// As [`left`], in one piece.
+pub fn largest() -> u64 {
+    CHUNKS_LEFT.with(|chunks| {
+        chunks.borrow().iter().flatten().map(|chunk| chunk.size - chunk.used).max().unwrap_or(0)
+    })
+}
+
 /// Adds a chunk, in place of the one with least left.
 fn add(chunk: Chunk) {
     CHUNKS_LEFT.with(|chunks| {
@@ -110,8 +118,9 @@ pub fn carve(bytes: u64, align: u64) -> Result<(Cap<Ram>, u64), RtError> {
         if let Some(part) = carve_own(bytes, align) {
             return Ok(part);
         }
-        let size = bytes.checked_add(align).ok_or(RtError::OutOfMemory)?.max(CHUNK);
-        let ram = allocate(size, PAGE_SIZE)?;
+        let size = bytes.checked_add(align).ok_or(RtError::OutOfMemory)?;
+        // Near the limit just enough may still be to be had.
+        let ram = allocate(size.max(CHUNK), PAGE_SIZE).or_else(|_| allocate(size, PAGE_SIZE))?;
         donate(ram)?;
         carve_own(bytes, align).ok_or(RtError::OutOfMemory)
     })
@@ -133,6 +142,17 @@ pub fn allocate(bytes: u64, align: u64) -> Result<CapAddr, RtError> {
         // The wait for the answer may have used up a wake-up that was meant for the wait around it.
         dispatch::unpark(thread::current());
         answer
+    })
+}
+
+/// What this domain has of the memory, by the memory service's account, and may have.
+///
+/// # Errors
+/// `NotAvailable` without a memory service, `Call`.
+pub fn account() -> Result<Account, RtError> {
+    names::memory_service()?.account().map_err(|error| match error {
+        MemoryError::Call(error) => RtError::Call(error),
+        _ => RtError::NotAvailable,
     })
 }
 

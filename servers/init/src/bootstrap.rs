@@ -1,6 +1,6 @@
 //! The stand-in for the name service: for the servers that start before it, and for `init` itself.
 //!
-//! It knows three services, by the domain that may offer each. What `init` asks beyond these goes on to the name
+//! It knows a few services, by the domain that may offer each. What `init` asks beyond these goes on to the name
 //! service, as soon as there is one.
 
 use alloc::rc::Rc;
@@ -10,7 +10,9 @@ use core::cell::RefCell;
 
 use abi::Rights;
 use abi::layout::{NAMES_OWN, NAMES_PEER, SELF_DISPATCHER};
-use domain::servers::{INIT_DOMAIN, MEM_DOMAIN, MEMORY_CLIENTS, NAMES, NAMES_DOMAIN};
+use domain::servers::{
+    ACCOUNT_CLIENTS, INIT_DOMAIN, MEM_DOMAIN, MEMORY_ACCOUNTS, MEMORY_CLIENTS, NAMES, NAMES_DOMAIN,
+};
 use interfaces::{Names, NamesClient, NamesError, NamesServer, ServiceClient};
 use ipc::{Caller, Capability, Reply};
 use rt::names::MEMORY;
@@ -18,7 +20,13 @@ use rt::{LmpPort, OwnedCap, RtError, slots};
 use sys::{Cap, Dispatcher, EndPoint};
 
 /// Who may offer what before there is a name service.
-const OFFERS: [(&str, u64); 3] = [(MEMORY_CLIENTS, MEM_DOMAIN), (MEMORY, MEM_DOMAIN), (NAMES, NAMES_DOMAIN)];
+const OFFERS: [(&str, u64); 5] = [
+    (MEMORY_CLIENTS, MEM_DOMAIN),
+    (ACCOUNT_CLIENTS, MEM_DOMAIN),
+    (MEMORY, MEM_DOMAIN),
+    (MEMORY_ACCOUNTS, MEM_DOMAIN),
+    (NAMES, NAMES_DOMAIN),
+];
 
 type Waiting = Reply<Result<(), NamesError>>;
 

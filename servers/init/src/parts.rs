@@ -9,7 +9,7 @@ use domain::{
     Bench, BuildError, Child, ChildSlots, Plan, PlanError, Sizes, Spec, StartBlock, StartError, build,
     runtime,
 };
-use interfaces::{MemoryClient, MemoryError, ServiceClient, ServiceError};
+use interfaces::{AccountsClient, MemoryError, ServiceClient, ServiceError};
 use ipc::Capability;
 use loader::{Image, Limits, LoadError};
 use rt::{LmpPort, Notify, OwnedCap, RtError, slots};
@@ -85,8 +85,6 @@ pub(crate) struct Needs<'a> {
     pub(crate) domain: u64,
     /// Numbers, see [`domain::servers`].
     pub(crate) extra: [u64; 8],
-    /// Index of a further number: the KiB that it takes itself.
-    pub(crate) extra_own_kib: Option<usize>,
     /// Capabilities: what, where to, with which rights.
     pub(crate) capabilities: &'a [(Cap<Any>, CapAddr, Rights)],
 }
@@ -95,8 +93,8 @@ pub(crate) struct Needs<'a> {
 pub(crate) enum Source<'a> {
     /// The early Ram of `init`.
     Own,
-    /// The memory server.
-    Server(&'a MemoryClient<LmpPort>),
+    /// The memory server, which accounts for it.
+    Server(&'a AccountsClient<LmpPort>),
 }
 
 /// Where a server's channel to the name service leads.
@@ -138,19 +136,17 @@ pub(crate) fn start(
     let (ram, ram_is_zero) = match source {
         Source::Own => (own_ram(plan.bytes(), plan.align())?, false),
         Source::Server(memory) => {
-            let ram = memory.allocate(plan.bytes(), plan.align()).map_err(PartError::Memory)?;
+            let ram = memory
+                .allocate_for(needs.domain, plan.bytes(), plan.align())
+                .map_err(PartError::Memory)?;
             (Cap::new(ram.address()), true)
         }
     };
-    let mut extra = needs.extra;
-    if let Some(index) = needs.extra_own_kib {
-        extra[index] = plan.bytes() / 1024;
-    }
     let spec = Spec {
         image: &image,
         start: &start,
         domain: needs.domain,
-        extra,
+        extra: needs.extra,
         ended: Some(ended.capability()),
         ram_is_zero,
     };

@@ -12,10 +12,11 @@ use core::time::Duration;
 use abi::Rights;
 use abi::frame::Cause;
 use domain::servers::{
-    INIT_DOMAIN, MEM_DOMAIN, NAMES, NAMES_DOMAIN, SERIAL_DOMAIN, SPAWN_DOMAIN, mem, serial, spawn,
+    INIT_DOMAIN, MEM_DOMAIN, MEMORY_ACCOUNTS, NAMES, NAMES_DOMAIN, SERIAL_DOMAIN, SPAWN_DOMAIN, mem, serial,
+    spawn,
 };
 use interfaces::{
-    CONSOLE, ConsoleClient, MemoryClient, NamesClient, SPAWN, SYSTEM, SpawnClient, SpawnError, SystemInfo,
+    AccountsClient, CONSOLE, ConsoleClient, NamesClient, SPAWN, SYSTEM, SpawnClient, SpawnError, SystemInfo,
     SystemServer,
 };
 use rt::{LmpPort, RtError};
@@ -115,7 +116,7 @@ fn system(console: &mut Option<ConsoleClient<LmpPort>>) -> Result<u8, InitError>
     let watch = Watch::new();
 
     let memory_part = watch.part(start_memory(&boot, modules, &bootstrap)?);
-    let memory: MemoryClient<LmpPort> = watch.connect(rt::names::MEMORY)?;
+    let memory: AccountsClient<LmpPort> = watch.connect(MEMORY_ACCOUNTS)?;
     let names_part = watch.part(start_names(modules, &bootstrap, &memory)?);
     bootstrap.set_names(watch.connect::<NamesClient<LmpPort>>(NAMES)?);
 
@@ -128,7 +129,7 @@ fn system(console: &mut Option<ConsoleClient<LmpPort>>) -> Result<u8, InitError>
     rt::names::serve(SYSTEM, machine).map_err(|error| InitError::Service(SYSTEM, error))?;
     let spawn: SpawnClient<LmpPort> = watch.connect(SPAWN)?;
     let status = watch.until(async {
-        let shell = spawn.spawn_async(SHELL, &[], &[]).await?;
+        let shell = spawn.spawn_async(SHELL, &[], &[], 0).await?;
         spawn.wait_async(shell).await
     })?;
     Ok(status.map_err(InitError::Shell)?.code() as u8)
@@ -150,7 +151,7 @@ fn start_memory(boot: &Boot, modules: &[u8], bootstrap: &Bootstrap) -> Result<Pa
     let mut extra = [0; 8];
     extra[mem::EXTRA_ROOTS] = roots.len() as u64;
     extra[mem::EXTRA_CORE] = boot.info().core.into();
-    let needs = Needs { name: "mem", domain: MEM_DOMAIN, extra, extra_own_kib: None, capabilities: &roots };
+    let needs = Needs { name: "mem", domain: MEM_DOMAIN, extra, capabilities: &roots };
     starting(needs.name);
     let part =
         start(modules, &needs, Source::Own, Naming::Bootstrap(bootstrap)).map_err(named(needs.name))?;
@@ -163,10 +164,9 @@ fn start_memory(boot: &Boot, modules: &[u8], bootstrap: &Bootstrap) -> Result<Pa
 fn start_names(
     modules: &[u8],
     bootstrap: &Bootstrap,
-    memory: &MemoryClient<LmpPort>,
+    memory: &AccountsClient<LmpPort>,
 ) -> Result<Part, InitError> {
-    let needs =
-        Needs { name: "names", domain: NAMES_DOMAIN, extra: [0; 8], extra_own_kib: None, capabilities: &[] };
+    let needs = Needs { name: "names", domain: NAMES_DOMAIN, extra: [0; 8], capabilities: &[] };
     starting(needs.name);
     start(modules, &needs, Source::Server(memory), Naming::Bootstrap(bootstrap)).map_err(named(needs.name))
 }
@@ -175,7 +175,7 @@ fn start_names(
 struct Stage<'a> {
     modules: &'a [u8],
     bootstrap: &'a Bootstrap,
-    memory: &'a MemoryClient<LmpPort>,
+    memory: &'a AccountsClient<LmpPort>,
 }
 
 impl Stage<'_> {
@@ -196,13 +196,7 @@ impl Stage<'_> {
             (registers.cast(), serial::REGISTERS, Rights::ALL),
             (interrupt.cast(), serial::INTERRUPT, Rights::ALL),
         ];
-        let needs = Needs {
-            name: "serial",
-            domain: SERIAL_DOMAIN,
-            extra,
-            extra_own_kib: None,
-            capabilities: &capabilities,
-        };
+        let needs = Needs { name: "serial", domain: SERIAL_DOMAIN, extra, capabilities: &capabilities };
         self.start(&needs)
     }
 
@@ -218,22 +212,15 @@ impl Stage<'_> {
         for (index, dispatcher) in dispatchers.enumerate() {
             capabilities.push((dispatcher, spawn::dispatcher(index as u64), Rights::READ));
         }
-        extra[spawn::EXTRA_KIB] = own_kib();
-        for (index, part) in parts.iter().enumerate() {
-            extra[spawn::EXTRA_KIB + 1 + index] = part.kib;
-        }
-        self.start(&Needs {
-            name: "spawn",
-            domain: SPAWN_DOMAIN,
-            extra,
-            extra_own_kib: Some(spawn::EXTRA_KIB + spawn::PARTS.len() - 1),
-            capabilities: &capabilities,
-        })
+        let [memory, ..] = parts;
+        extra[spawn::EXTRA_INIT_KIB] = early_kib().saturating_sub(memory.kib);
+        extra[spawn::EXTRA_MEM_KIB] = memory.kib;
+        self.start(&Needs { name: "spawn", domain: SPAWN_DOMAIN, extra, capabilities: &capabilities })
     }
 }
 
 /// What the kernel gave this domain to live on, in KiB; the memory server is made of it too.
-fn own_kib() -> u64 {
+fn early_kib() -> u64 {
     rt::start::info().map_or(0, |info| info.early_ram / 1024)
 }
 
@@ -257,7 +244,7 @@ fn ticks_per_second() -> u64 {
 #[derive(Clone, Copy)]
 struct Running {
     dispatcher: Cap<sys::Dispatcher>,
-    /// What it takes.
+    /// What it was made of.
     kib: u64,
 }
 

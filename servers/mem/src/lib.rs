@@ -13,7 +13,9 @@
 //! anything: it lives on what its builder gave and then on its own roots.
 //!
 //! What its builder passes is told in [`domain::servers::mem`]. It serves [`Memory`](interfaces::Memory) as
-//! [`MEMORY`](rt::names::MEMORY), and [`MEMORY_CLIENTS`](domain::servers::MEMORY_CLIENTS), the way in for the name service.
+//! [`MEMORY`](rt::names::MEMORY), [`Accounts`](interfaces::Accounts) as
+//! [`MEMORY_ACCOUNTS`](domain::servers::MEMORY_ACCOUNTS) to parts of the system alone, and for each of the two a way in for the
+//! name service.
 #![cfg_attr(target_os = "none", no_std)]
 #![forbid(unsafe_code)]
 
@@ -22,5 +24,5 @@ extern crate alloc;
 mod books;
 mod server;
 
-pub use books::{Books, Grant, Status};
+pub use books::{Books, Grant, RESERVE_FOR_SMALL, RESERVE_FOR_SYSTEM, SMALL, Status};
 pub use server::{StartError, serve};

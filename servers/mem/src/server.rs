@@ -1,5 +1,6 @@
 //! The server over its books: system calls on units, and requests.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -9,22 +10,29 @@ use core::future::poll_fn;
 use core::task::Poll;
 
 use abi::{CapAddr, PAGE_SIZE, Syscall};
-use domain::servers::MEMORY_CLIENTS;
 use domain::servers::mem::{EXTRA_CORE, EXTRA_ROOTS, root};
-use interfaces::{CoreMemory, Memory, MemoryError, MemoryServer, Service, ServiceError, ServiceServer};
+use domain::servers::{ACCOUNT_CLIENTS, FIRST_PROCESS, MEM_DOMAIN, MEMORY_ACCOUNTS, MEMORY_CLIENTS};
+use interfaces::{
+    Account, Accounts, AccountsServer, CoreMemory, Memory, MemoryError, MemoryServer, Service, ServiceError,
+    ServiceServer,
+};
 use ipc::{Caller, Capability};
-use rt::{OwnedCap, RtError, slots};
+use rt::{RtError, slots};
 use sys::{Cap, Ram, Syscalls, Unit};
 
 use crate::books::{Books, Grant};
 
-/// Number that the server's own memory is booked under: no domain has it.
-const OWN: u64 = 0;
+#[cfg(test)]
+mod tests;
+
 /// Bytes left to live on at which the server takes more of its own roots.
 const LOW_WATER: u64 = 256 * 1024;
+/// Bytes left to live on without which it serves nobody.
+const LAST_WATER: u64 = 64 * 1024;
 /// Bytes that it takes then.
 const OWN_CHUNK: u64 = 1 << 20;
-/// Units that are taken back before others are served.
+/// Units that are taken back before others are served. The kernel looks at twice as many, so one that it does not find is
+/// not the last.
 const UNITS_AT_ONCE: usize = 16;
 /// Steps of zeroing (64 KiB each) before others are served.
 const ZERO_STEPS: usize = 8;
@@ -81,17 +89,21 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
         root.watch_units(bell.capability()).map_err(|error| StartError::Root(number, error))?;
     }
     let store = Store { books: Rc::new(RefCell::new(books)), core: info.extra[EXTRA_CORE] as u32 };
-    let (taker, way_in) = (store.clone(), store.clone());
-    let memory = MemoryServer::new(store);
+    let taker = store.clone();
     rt::spawn(async move {
         loop {
             bell.wait().await;
             taker.take_back().await;
         }
     });
-    way_in.provide_own();
-    rt::names::serve(MEMORY_CLIENTS, ServiceServer::new(WayIn(memory.clone())))?;
+    // Without memory of its own from the start it will say so to whoever asks.
+    let _ = store.provide_own();
+    let memory = MemoryServer::new(store.clone());
+    let accounts = AccountsServer::new(store);
+    rt::names::serve(MEMORY_CLIENTS, way_in(memory.clone(), |_| true))?;
+    rt::names::serve(ACCOUNT_CLIENTS, way_in(accounts.clone(), |domain| domain < FIRST_PROCESS))?;
     rt::names::serve(rt::names::MEMORY, memory)?;
+    rt::names::serve(MEMORY_ACCOUNTS, accounts)?;
     rt::run()
 }
 
@@ -102,57 +114,54 @@ struct Store {
     core: u32,
 }
 
-/// An allocation on its way out. Dropped before it is done, because it failed or its client is gone, it is undone.
+/// An allocation on its way out, in the books already. Dropped before it is done, because its client is gone, it is undone.
 struct Making {
     store: Store,
-    base: u64,
-    unit: Option<OwnedCap<Unit>>,
+    grant: Grant,
+    unit: Cap<Unit>,
+    /// Where the Ram capability will lie.
+    ram: CapAddr,
 }
 
 impl Drop for Making {
     fn drop(&mut self) {
-        // The Unit goes first: until then the region is not free.
-        drop(self.unit.take());
-        self.store.books.borrow_mut().take_back(self.base);
+        slots::release(self.ram);
+        self.store.free(self.grant.base);
     }
 }
 
 impl Making {
-    fn begin(store: &Store, grant: &Grant) -> Result<Making, RtError> {
-        let mut making = Making { store: store.clone(), base: grant.base, unit: None };
-        let slot = slots::allocate()?;
-        let root = Cap::<Ram>::new(grant.root);
-        if let Err(error) = root.retype::<Unit>(grant.offset, grant.size, 1, slot) {
-            slots::release(slot);
+    /// Makes the Unit, and enters the allocation into the books last: all that can fail comes before.
+    fn begin(store: &Store, grant: Grant, domain: u64) -> Result<Making, RtError> {
+        let unit = slots::allocate()?;
+        let ram = slots::allocate().inspect_err(|_| slots::release(unit))?;
+        if let Err(error) = Cap::<Ram>::new(grant.root).retype::<Unit>(grant.offset, grant.size, 1, unit) {
+            slots::release(unit);
+            slots::release(ram);
             return Err(error.into());
         }
-        making.unit = Some(OwnedCap::new(slot));
-        Ok(making)
-    }
-
-    fn unit(&self) -> Result<Cap<Unit>, RtError> {
-        self.unit.as_ref().map(OwnedCap::cap).ok_or(RtError::NotAvailable)
+        // Not refused: it was found with nothing in between.
+        if store.books.borrow_mut().enter(&grant, domain, unit).is_err() {
+            slots::discard(unit);
+            slots::release(ram);
+            return Err(RtError::OutOfMemory);
+        }
+        Ok(Making { store: store.clone(), grant, unit: Cap::new(unit), ram })
     }
 
     /// Zeroes the next part; whether that was the last.
     fn zero_step(&self) -> Result<bool, RtError> {
-        let unit = self.unit()?.address().0;
-        let answer = sys::native().call(Syscall::UnitZero, [unit, 0, 0, 0, 0, 0, 0])?;
+        let answer = sys::native().call(Syscall::UnitZero, [self.unit.address().0, 0, 0, 0, 0, 0, 0])?;
         Ok(answer[1] == 0)
     }
 
-    /// The Ram capability over all of it, in a slot of the caller's. From now on the unit ends with its last capability.
-    fn finish(mut self, bytes: u64) -> Result<CapAddr, RtError> {
-        let slot = slots::allocate()?;
-        if let Err(error) = self.unit()?.retype::<Ram>(0, bytes, 1, slot) {
-            slots::release(slot);
-            return Err(error.into());
-        }
-        if let Some(unit) = self.unit.take() {
-            self.store.books.borrow_mut().set_unit(self.base, unit.into_cap().address());
-        }
+    /// The Ram capability over all of it. From now on the unit ends with its last capability.
+    fn finish(self) -> Result<CapAddr, RtError> {
+        // Refused only if the unit is not what it was made as.
+        self.unit.retype::<Ram>(0, self.grant.size, 1, self.ram)?;
+        let ram = self.ram;
         core::mem::forget(self);
-        Ok(slot)
+        Ok(ram)
     }
 }
 
@@ -171,15 +180,42 @@ async fn give_way() {
 
 impl Store {
     async fn make(&self, bytes: u64, align: u64, domain: u64) -> Result<CapAddr, MemoryError> {
-        self.provide_own();
-        let mut granted = self.grant(bytes, align, domain);
-        if granted == Err(MemoryError::OutOfMemory) {
+        if (bytes, align) == (PAGE_SIZE, PAGE_SIZE)
+            && let Some(page) = self.make_of_stock(domain)
+        {
+            return page.map_err(exhausted);
+        }
+        // In a box, so that what is copied for a page stays small.
+        Box::pin(self.make_new(bytes, align, domain)).await
+    }
+
+    /// A page of the stock, if there is one that the domain may have. The books change last.
+    fn make_of_stock(&self, domain: u64) -> Option<Result<CapAddr, RtError>> {
+        let mut books = self.books.borrow_mut();
+        let (_, unit) = books.stocked()?;
+        books.admit(PAGE_SIZE, domain).ok()?;
+        let ram = slots::allocate().and_then(|slot| {
+            let unit = Cap::<Unit>::new(unit);
+            let made = unit.zero().and_then(|()| unit.retype::<Ram>(0, PAGE_SIZE, 1, slot));
+            made.inspect_err(|_| slots::release(slot))?;
+            Ok(slot)
+        });
+        if ram.is_ok() {
+            books.hand_out(domain);
+        }
+        Some(ram)
+    }
+
+    async fn make_new(&self, bytes: u64, align: u64, domain: u64) -> Result<CapAddr, MemoryError> {
+        self.provide_own()?;
+        let mut found = self.find(bytes, align, domain);
+        if let Err(MemoryError::OutOfMemory | MemoryError::OverQuota) = found {
             // What has just come back may be what is missing.
             self.take_back().await;
-            granted = self.grant(bytes, align, domain);
+            self.clear_stock();
+            found = self.find(bytes, align, domain);
         }
-        let grant = granted?;
-        let making = Making::begin(self, &grant).map_err(exhausted)?;
+        let making = Making::begin(self, found?, domain).map_err(exhausted)?;
         let mut steps = 0;
         while !making.zero_step().map_err(exhausted)? {
             steps += 1;
@@ -187,11 +223,18 @@ impl Store {
                 give_way().await;
             }
         }
-        making.finish(grant.size).map_err(exhausted)
+        making.finish().map_err(exhausted)
     }
 
-    fn grant(&self, bytes: u64, align: u64, domain: u64) -> Result<Grant, MemoryError> {
-        self.books.borrow_mut().grant(bytes, align, domain)
+    /// Gives the pages of the stock back to the regions.
+    fn clear_stock(&self) {
+        while let Some(base) = { self.books.borrow_mut().unstock() } {
+            self.free(base);
+        }
+    }
+
+    fn find(&self, bytes: u64, align: u64, domain: u64) -> Result<Grant, MemoryError> {
+        self.books.borrow_mut().find(bytes, align, domain)
     }
 
     /// Takes back the memory of all units that have no capabilities left.
@@ -203,43 +246,53 @@ impl Store {
 
     /// Takes back the memory of some units; whether there may be more.
     fn take_some_back(&self) -> bool {
-        let roots: Vec<CapAddr> = self.books.borrow().roots().collect();
         let mut count = 0;
-        for root in roots {
-            // The only error is that there is none (any more).
-            while let Ok(sys::EmptyUnit { base, .. }) = Cap::<Ram>::new(root).pull_unit() {
-                self.forget(base);
+        let root = |number| self.books.borrow().root(number);
+        for root in (0..).map_while(root) {
+            // The only error is that there is none of this root.
+            while let Ok(unit) = Cap::<Ram>::new(root).pull_unit() {
+                if !self.books.borrow_mut().stock(unit.base) {
+                    self.free(unit.base);
+                }
                 count += 1;
-                if count == UNITS_AT_ONCE {
-                    return true;
+                if !unit.more || count == UNITS_AT_ONCE {
+                    return unit.more;
                 }
             }
         }
         false
     }
 
-    fn forget(&self, base: u64) {
-        let unit = self.books.borrow().unit(base);
-        if let Some(unit) = unit {
-            slots::discard(unit);
+    /// Deletes the Unit of an allocation that has no capabilities, and makes it free again.
+    fn free(&self, base: u64) {
+        let Some(unit) = self.books.borrow().unit(base) else { return };
+        // Not refused. If it were, the memory would not be free.
+        if Cap::<Unit>::new(unit).delete().is_ok() {
+            slots::release(unit);
             self.books.borrow_mut().take_back(base);
         }
     }
 
     /// Takes memory for the server itself before what it lives on runs out.
-    fn provide_own(&self) {
-        if rt::memory::left() >= LOW_WATER {
-            return;
+    fn provide_own(&self) -> Result<(), MemoryError> {
+        // The heap takes a piece that is a little larger than what it is asked for.
+        let piece = 2 * self.books.borrow().appetite();
+        if rt::memory::left() >= LOW_WATER && rt::memory::largest() >= piece {
+            return Ok(());
         }
-        let Ok(grant) = self.books.borrow_mut().grant(OWN_CHUNK, PAGE_SIZE, OWN) else { return };
-        // Whatever fails here will fail again, and then there is no room for the request that needs it.
-        let _ = self.keep(&grant);
+        match self.keep(piece.next_multiple_of(PAGE_SIZE).max(OWN_CHUNK)) {
+            Err(MemoryError::OutOfMemory) if rt::memory::left() >= LAST_WATER => Ok(()),
+            Err(_) => Err(MemoryError::Exhausted),
+            Ok(()) => Ok(()),
+        }
     }
 
-    fn keep(&self, grant: &Grant) -> Result<(), RtError> {
-        let making = Making::begin(self, grant)?;
-        while !making.zero_step()? {}
-        rt::memory::donate(making.finish(grant.size)?)
+    /// Takes so much for the server itself.
+    fn keep(&self, bytes: u64) -> Result<(), MemoryError> {
+        let grant = self.find(bytes, PAGE_SIZE, MEM_DOMAIN)?;
+        let making = Making::begin(self, grant, MEM_DOMAIN).map_err(exhausted)?;
+        while !making.zero_step().map_err(exhausted)? {}
+        rt::memory::donate(making.finish().map_err(exhausted)?).map_err(exhausted)
     }
 }
 
@@ -253,9 +306,9 @@ impl Memory for Store {
         self.make(bytes, align, caller.domain).await.map(Capability::give)
     }
 
-    fn status(&self, _: &Caller) -> Result<Vec<CoreMemory>, MemoryError> {
+    async fn status(&self, _: &Caller) -> Result<Vec<CoreMemory>, MemoryError> {
         // Whoever ended a domain before the question sees its memory free.
-        let _ = self.take_some_back();
+        self.take_back().await;
         let now = self.books.borrow().status();
         Ok(vec![CoreMemory {
             core: self.core,
@@ -264,19 +317,63 @@ impl Memory for Store {
             free_kib: now.free / 1024,
         }])
     }
+
+    async fn account(&self, caller: &Caller) -> Result<Account, MemoryError> {
+        self.take_back().await;
+        Ok(self.books.borrow().account(caller.domain))
+    }
 }
 
-/// Lets the name service bring clients.
-struct WayIn(MemoryServer<Store>);
+impl Accounts for Store {
+    async fn allocate_for(
+        &self,
+        _: &Caller,
+        domain: u64,
+        bytes: u64,
+        align: u64,
+    ) -> Result<Capability, MemoryError> {
+        self.make(bytes, align, domain).await.map(Capability::give)
+    }
 
-impl Service for WayIn {
+    fn set_limit(&self, _: &Caller, domain: u64, bytes: u64) -> Result<(), MemoryError> {
+        self.books.borrow_mut().set_limit(domain, bytes);
+        Ok(())
+    }
+
+    async fn accounts(&self, _: &Caller, domains: Vec<u64>) -> Result<Vec<Account>, MemoryError> {
+        self.take_back().await;
+        let books = self.books.borrow();
+        Ok(domains.into_iter().map(|domain| books.account(domain)).collect())
+    }
+
+    fn forget(&self, _: &Caller, domain: u64) -> Result<(), MemoryError> {
+        self.books.borrow_mut().forget(domain);
+        Ok(())
+    }
+}
+
+/// Lets the name service bring clients of a service, those domains that it admits.
+struct WayIn<S> {
+    service: S,
+    admits: fn(u64) -> bool,
+}
+
+fn way_in<S: ipc::Service>(service: S, admits: fn(u64) -> bool) -> ServiceServer<WayIn<S>> {
+    ServiceServer::new(WayIn { service, admits })
+}
+
+impl<S: ipc::Service> Service for WayIn<S> {
     async fn accept(
         &self,
         _: &Caller,
         domain: u64,
         endpoint: Capability,
     ) -> Result<Capability, ServiceError> {
-        match rt::names::accept(domain, endpoint.address(), self.0.clone()) {
+        if !(self.admits)(domain) {
+            slots::discard(endpoint.address());
+            return Err(ServiceError::Refused);
+        }
+        match rt::names::accept(domain, endpoint.address(), self.service.clone()) {
             Ok(copy) => Ok(Capability::give(copy.into_cap().address())),
             Err(RtError::Kernel(_)) => Err(ServiceError::BadEndpoint),
             Err(_) => Err(ServiceError::Exhausted),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
 
-use domain::servers::{ATTACH, FIRST_PROCESS, MEMORY_CLIENTS, NAMES};
+use domain::servers::{ACCOUNT_CLIENTS, ATTACH, FIRST_PROCESS, MEMORY_ACCOUNTS, MEMORY_CLIENTS, NAMES};
 use interfaces::{Names, NamesError, NamesServer, Service, ServiceClient, ServiceError, ServiceServer};
 use ipc::{Caller, Capability, Reply};
 use rt::{LmpPort, RtError};
@@ -60,8 +60,11 @@ type Waiting = Reply<Result<(), NamesError>>;
 pub fn serve() -> Result<core::convert::Infallible, StartError> {
     rt::console::use_log();
     let directory = Directory(Rc::new(RefCell::new(Registry::new())));
-    let memory: ServiceClient<LmpPort> = rt::names::connect(MEMORY_CLIENTS)?;
-    for (name, target) in [(rt::names::MEMORY, Target::Server(Rc::new(memory))), (ATTACH, Target::Attach)] {
+    let mut known = alloc::vec![(ATTACH, Target::Attach)];
+    for (name, way_in) in [(rt::names::MEMORY, MEMORY_CLIENTS), (MEMORY_ACCOUNTS, ACCOUNT_CLIENTS)] {
+        known.push((name, Target::Server(Rc::new(rt::names::connect(way_in)?))));
+    }
+    for (name, target) in known {
         directory.0.borrow_mut().register(name, NO_CHANNEL, target).map_err(StartError::Register)?;
     }
     rt::names::serve(NAMES, NamesServer::new(directory))?;

@@ -70,6 +70,8 @@ pub(crate) struct Birth<'a> {
     spawner: &'a Spawner,
     pid: Pid,
     held: Option<Held>,
+    /// Most bytes that it may have.
+    limit: Option<u64>,
     done: bool,
 }
 
@@ -87,16 +89,23 @@ impl Drop for Birth<'_> {
 
 impl<'a> Birth<'a> {
     /// Enters a process into the table.
-    pub(crate) fn begin(spawner: &'a Spawner, name: &str, bytes: u64) -> Result<Birth<'a>, SpawnError> {
-        let pid = spawner.table().begin(name, bytes)?;
-        Ok(Birth { spawner, pid, held: None, done: false })
+    pub(crate) fn begin(
+        spawner: &'a Spawner,
+        name: &str,
+        limit: Option<u64>,
+    ) -> Result<Birth<'a>, SpawnError> {
+        let pid = spawner.table().begin(name, limit)?;
+        Ok(Birth { spawner, pid, held: None, limit, done: false })
     }
 
-    /// Gets its memory and builds its domain. `ended` is rung at its end.
+    /// Gets its memory, on its own account, and builds its domain. `ended` is rung at its end.
     pub(crate) async fn build(&mut self, program: &Program<'_>, ended: &Notify) -> Result<(), SpawnError> {
-        let memory = self.spawner.memory();
-        let ram =
-            memory.allocate_async(program.plan.bytes(), program.plan.align()).await.map_err(no_memory)?;
+        let accounts = self.spawner.accounts();
+        if let Some(limit) = self.limit {
+            accounts.set_limit_async(self.pid, limit).await.map_err(no_memory)?;
+        }
+        let (bytes, align) = (program.plan.bytes(), program.plan.align());
+        let ram = accounts.allocate_for_async(self.pid, bytes, align).await.map_err(no_memory)?;
         let ram = OwnedCap::<sys::Ram>::new(ram.address());
         let spec = Spec {
             image: &program.image,
@@ -152,8 +161,9 @@ fn exhausted(_: RtError) -> SpawnError {
     SpawnError::Exhausted
 }
 
-fn no_memory(error: MemoryError) -> SpawnError {
+pub(crate) fn no_memory(error: MemoryError) -> SpawnError {
     match error {
+        MemoryError::OverQuota => SpawnError::OverLimit,
         MemoryError::Call(error) => SpawnError::Call(error),
         _ => SpawnError::OutOfMemory,
     }

@@ -9,17 +9,19 @@ use core::fmt;
 use abi::Rights;
 use abi::frame::{Cause, State};
 use abi::layout::SELF_DISPATCHER;
-use domain::servers::spawn::{EXTRA_CORE, EXTRA_KIB, EXTRA_MODULES, MODULES, PARTS, dispatcher};
-use domain::servers::{ATTACH, FIRST_PROCESS, SPAWN_DOMAIN};
+use domain::servers::spawn::{
+    EXTRA_CORE, EXTRA_INIT_KIB, EXTRA_MEM_KIB, EXTRA_MODULES, MODULES, PARTS, dispatcher,
+};
+use domain::servers::{ATTACH, FIRST_PROCESS, INIT_DOMAIN, MEM_DOMAIN, MEMORY_ACCOUNTS, SPAWN_DOMAIN};
 use interfaces::{
-    ExitStatus, MemoryClient, Pid, ProcessInfo, ProcessState, SPAWN, ServiceClient, Spawn, SpawnError,
+    AccountsClient, ExitStatus, Pid, ProcessInfo, ProcessState, SPAWN, ServiceClient, Spawn, SpawnError,
     SpawnServer,
 };
 use ipc::{Caller, Reply};
 use rt::{LmpPort, Notify, RtError};
 use sys::{Cap, Dispatcher, DispatcherInfo, Frame};
 
-use crate::birth::{Birth, Held};
+use crate::birth::{Birth, Held, no_memory};
 use crate::program::{exists, names, prepare};
 use crate::table::Table;
 
@@ -52,8 +54,8 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
         table: RefCell::new(Table::new(FIRST_PROCESS)),
         modules: map_modules(info.extra[EXTRA_MODULES])?,
         core: info.extra[EXTRA_CORE] as u32,
-        part_kib: core::array::from_fn(|index| info.extra[EXTRA_KIB + index]),
-        memory: rt::names::connect(rt::names::MEMORY)?,
+        made_kib: [(INIT_DOMAIN, info.extra[EXTRA_INIT_KIB]), (MEM_DOMAIN, info.extra[EXTRA_MEM_KIB])],
+        accounts: rt::names::connect(MEMORY_ACCOUNTS)?,
         attach: rt::names::connect(ATTACH)?,
     };
     rt::names::serve(SPAWN, SpawnServer::new(Spawner(Rc::new(shared))))?;
@@ -76,9 +78,9 @@ struct Shared {
     table: RefCell<Table<Held, Waiting>>,
     modules: &'static [u8],
     core: u32,
-    /// What the parts of the system take.
-    part_kib: [u64; PARTS.len()],
-    memory: MemoryClient<LmpPort>,
+    /// KiB of which those parts of the system are made that were there before there were accounts.
+    made_kib: [(u64, u64); 2],
+    accounts: AccountsClient<LmpPort>,
     attach: ServiceClient<LmpPort>,
 }
 
@@ -91,8 +93,8 @@ impl Spawner {
         self.0.table.borrow_mut()
     }
 
-    pub(crate) fn memory(&self) -> &MemoryClient<LmpPort> {
-        &self.0.memory
+    pub(crate) fn accounts(&self) -> &AccountsClient<LmpPort> {
+        &self.0.accounts
     }
 
     pub(crate) fn attach(&self) -> &ServiceClient<LmpPort> {
@@ -108,6 +110,16 @@ impl Spawner {
     pub(crate) fn never_was(&self, pid: Pid) {
         let waiting = self.table().abandon(pid);
         answer_all(waiting, Err(SpawnError::NoProcess));
+        self.close_account(pid);
+    }
+
+    /// Has the memory server forget a process, in a task of its own: nobody waits for that.
+    fn close_account(&self, pid: Pid) {
+        let spawner = self.clone();
+        rt::spawn(async move {
+            // It fails only if there is no memory server any more.
+            let _ = spawner.accounts().forget_async(pid).await;
+        });
     }
 
     async fn make(
@@ -115,6 +127,7 @@ impl Spawner {
         name: &str,
         arguments: &[String],
         environment: &[String],
+        limit: Option<u64>,
     ) -> Result<Pid, SpawnError> {
         let program = prepare(self.0.modules, name, arguments, environment).inspect_err(|refusal| {
             if SpawnError::from(*refusal) == SpawnError::BadProgram {
@@ -122,7 +135,7 @@ impl Spawner {
             }
         })?;
         let ended = Notify::new().map_err(|_| SpawnError::Exhausted)?;
-        let mut birth = Birth::begin(self, name, program.plan.bytes())?;
+        let mut birth = Birth::begin(self, name, limit)?;
         birth.build(&program, &ended).await?;
         birth.attach().await?;
         let pid = birth.start()?;
@@ -148,16 +161,31 @@ impl Spawner {
             held.bury();
         }
         answer_all(waiting, Ok(status));
+        self.close_account(pid);
     }
 
     fn parts(&self) -> impl Iterator<Item = ProcessInfo> {
-        PARTS.iter().enumerate().map(|(index, &(pid, name))| ProcessInfo {
+        let made_kib = |pid| self.0.made_kib.iter().find(|made| made.0 == pid).map_or(0, |made| made.1);
+        PARTS.iter().enumerate().map(move |(index, &(pid, name))| ProcessInfo {
             pid,
             core: self.0.core,
             state: state(Some(part(index))),
-            memory_kib: self.0.part_kib[index],
+            memory_kib: made_kib(pid),
             name: name.into(),
         })
+    }
+
+    /// All that there are, without what the memory server accounts for.
+    fn snapshot(&self) -> Vec<ProcessInfo> {
+        let table = self.table();
+        let processes = table.living().map(|(pid, process)| ProcessInfo {
+            pid,
+            core: self.0.core,
+            state: state(dispatcher_of(process.child.as_ref())),
+            memory_kib: 0,
+            name: process.name.clone(),
+        });
+        self.parts().chain(processes).collect()
     }
 }
 
@@ -205,12 +233,14 @@ fn state(dispatcher: Option<Cap<Dispatcher>>) -> ProcessState {
 impl Spawn for Spawner {
     async fn spawn(
         &self,
-        _: &Caller,
+        caller: &Caller,
         program: String,
         arguments: Vec<String>,
         environment: Vec<String>,
+        limit: u64,
     ) -> Result<Pid, SpawnError> {
-        self.make(&program, &arguments, &environment).await
+        let limit = self.table().limit_for(caller.domain, limit)?;
+        self.make(&program, &arguments, &environment, limit).await
     }
 
     fn wait(&self, _: &Caller, pid: Pid, reply: Waiting) {
@@ -220,16 +250,14 @@ impl Spawn for Spawner {
         }
     }
 
-    fn list(&self, _: &Caller) -> Result<Vec<ProcessInfo>, SpawnError> {
-        let table = self.table();
-        let processes = table.living().map(|(pid, process)| ProcessInfo {
-            pid,
-            core: self.0.core,
-            state: state(dispatcher_of(process.child.as_ref())),
-            memory_kib: process.bytes / 1024,
-            name: process.name.clone(),
-        });
-        Ok(self.parts().chain(processes).collect())
+    async fn list(&self, _: &Caller) -> Result<Vec<ProcessInfo>, SpawnError> {
+        let mut all = self.snapshot();
+        let pids: Vec<Pid> = all.iter().map(|process| process.pid).collect();
+        let accounts = self.accounts().accounts_async(&pids).await.map_err(no_memory)?;
+        for (process, account) in all.iter_mut().zip(accounts) {
+            process.memory_kib += account.used / 1024;
+        }
+        Ok(all)
     }
 
     async fn exists(&self, _: &Caller, program: String) -> Result<bool, SpawnError> {

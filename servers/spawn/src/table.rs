@@ -15,8 +15,8 @@ pub const MAX_REMEMBERED: usize = 1024;
 pub struct Process<C> {
     /// The program's name.
     pub name: String,
-    /// Bytes that were made for it.
-    pub bytes: u64,
+    /// Most bytes that it may have; what it starts may have no more either.
+    pub limit: Option<u64>,
     /// The domain itself; none while it is being made.
     pub child: Option<C>,
     /// Somebody wants it ended.
@@ -25,6 +25,7 @@ pub struct Process<C> {
 
 /// All processes. `W` is a request that waits for an end.
 pub struct Table<C, W> {
+    first: Pid,
     next: Pid,
     living: BTreeMap<Pid, Process<C>>,
     waiting: BTreeMap<Pid, Vec<W>>,
@@ -36,6 +37,7 @@ impl<C, W> Table<C, W> {
     /// No processes; the first will have number `first`.
     pub fn new(first: Pid) -> Table<C, W> {
         Table {
+            first,
             next: first,
             living: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -43,17 +45,31 @@ impl<C, W> Table<C, W> {
         }
     }
 
+    /// What a process that `starter` starts may have, if `wanted` bytes are asked for (0: as much as can be): no more than the
+    /// starter itself. None: no limit of its own.
+    ///
+    /// # Errors
+    /// `NoProcess` if the starter has ended meanwhile: nobody knows any more what it was allowed.
+    pub fn limit_for(&self, starter: Pid, wanted: u64) -> Result<Option<u64>, SpawnError> {
+        let own = if starter < self.first {
+            None
+        } else {
+            self.living.get(&starter).ok_or(SpawnError::NoProcess)?.limit
+        };
+        Ok(own.into_iter().chain((wanted != 0).then_some(wanted)).min())
+    }
+
     /// A new process that is being made. Its number is never used again.
     ///
     /// # Errors
     /// `Exhausted`.
-    pub fn begin(&mut self, name: &str, bytes: u64) -> Result<Pid, SpawnError> {
+    pub fn begin(&mut self, name: &str, limit: Option<u64>) -> Result<Pid, SpawnError> {
         if self.living.len() >= MAX_PROCESSES {
             return Err(SpawnError::Exhausted);
         }
         let pid = self.next;
         self.next += 1;
-        self.living.insert(pid, Process { name: name.into(), bytes, child: None, doomed: false });
+        self.living.insert(pid, Process { name: name.into(), limit, child: None, doomed: false });
         Ok(pid)
     }
 
@@ -132,18 +148,18 @@ mod tests {
     #[test]
     fn numbers_ascend_and_are_never_used_twice() {
         let mut table = Processes::new(16);
-        let first = table.begin("a", 1).unwrap();
+        let first = table.begin("a", None).unwrap();
         assert_eq!(first, 16);
         let _ = table.ended(first, GOOD);
-        let second = table.begin("b", 1).unwrap();
+        let second = table.begin("b", None).unwrap();
         assert!(table.abandon(second).is_empty());
-        assert_eq!(table.begin("c", 1), Ok(18));
+        assert_eq!(table.begin("c", None), Ok(18));
     }
 
     #[test]
     fn any_number_of_requests_wait_and_each_gets_the_status() {
         let mut table = Processes::new(16);
-        let pid = table.begin("a", 1).unwrap();
+        let pid = table.begin("a", None).unwrap();
         table.started(pid, "child");
         assert_eq!(table.wait(pid, 1), Ok(()));
         assert_eq!(table.wait(pid, 2), Ok(()));
@@ -157,7 +173,7 @@ mod tests {
     #[test]
     fn a_process_ends_once() {
         let mut table = Processes::new(16);
-        let pid = table.begin("a", 1).unwrap();
+        let pid = table.begin("a", None).unwrap();
         assert!(table.ended(pid, GOOD).0.is_some());
         assert!(table.ended(pid, ExitStatus::Killed).0.is_none());
         assert_eq!(table.wait(pid, 1), Err((1, Ok(GOOD))));
@@ -167,7 +183,7 @@ mod tests {
     fn what_never_was_has_no_end() {
         let mut table = Processes::new(16);
         assert_eq!(table.wait(99, 1), Err((1, Err(SpawnError::NoProcess))));
-        let pid = table.begin("a", 1).unwrap();
+        let pid = table.begin("a", None).unwrap();
         assert_eq!(table.wait(pid, 5), Ok(()));
         assert_eq!(table.abandon(pid), [5]);
         assert_eq!(table.wait(pid, 1), Err((1, Err(SpawnError::NoProcess))));
@@ -178,13 +194,13 @@ mod tests {
     fn there_is_a_limit_and_old_ends_are_forgotten() {
         let mut table = Processes::new(16);
         for _ in 0..MAX_PROCESSES {
-            table.begin("a", 1).unwrap();
+            table.begin("a", None).unwrap();
         }
-        assert_eq!(table.begin("a", 1), Err(SpawnError::Exhausted));
+        assert_eq!(table.begin("a", None), Err(SpawnError::Exhausted));
         assert_eq!(names(&table).len(), MAX_PROCESSES);
         let mut table = Processes::new(1);
         for _ in 0..=MAX_REMEMBERED {
-            let pid = table.begin("a", 1).unwrap();
+            let pid = table.begin("a", None).unwrap();
             let _ = table.ended(pid, GOOD);
         }
         assert_eq!(table.wait(1, 0), Err((0, Err(SpawnError::NoProcess))));
@@ -192,9 +208,21 @@ mod tests {
     }
 
     #[test]
+    fn nobody_gets_more_than_who_started_it() {
+        let mut table = Processes::new(16);
+        let free = table.begin("a", table.limit_for(1, 0).unwrap()).unwrap();
+        let limited = table.begin("b", table.limit_for(free, 100).unwrap()).unwrap();
+        let limits = [(1, 0), (1, 50), (free, 0), (free, 50), (limited, 0), (limited, 50), (limited, 150)];
+        let given = limits.map(|(starter, wanted)| table.limit_for(starter, wanted).unwrap());
+        assert_eq!(given, [None, Some(50), None, Some(50), Some(100), Some(50), Some(100)]);
+        let _ = table.ended(limited, GOOD);
+        assert_eq!(table.limit_for(limited, 0), Err(SpawnError::NoProcess));
+    }
+
+    #[test]
     fn requests_that_were_given_up_are_forgotten() {
         let mut table = Processes::new(16);
-        let pid = table.begin("a", 1).unwrap();
+        let pid = table.begin("a", None).unwrap();
         for request in 0..10 {
             table.wait(pid, request).unwrap();
         }
