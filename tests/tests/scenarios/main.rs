@@ -3,7 +3,8 @@
 //! They rely on what a user is promised (README, `help`), and on programs of the image that exist for tests:
 //! `bytes N` (reads N bytes, prints count and hash), `lines WORD COUNT [WORD COUNT]` (prints `WORD NUMBER WORD`
 //! lines, each in several writes; the second pair is printed at the same time by a domain of its own, for which
-//! the first waits), `crash` (reads address 0), `fault KIND`, `flood`, `badcalls SEED`, `spin`, `bigbss` (see each).
+//! the first waits), `crash` (reads address 0), `fault KIND`, `flood`, `badcalls SEED`, `spin`, `bigbss`, `hog` (see
+//! each).
 
 mod s00_boot;
 mod s01_console;
@@ -11,5 +12,6 @@ mod s02_shell;
 mod s03_commands;
 mod s04_programs;
 mod s05_bad_programs;
-mod s06_xtask_run;
+mod s06_memory;
+mod s07_xtask_run;
 mod s09_soak;
