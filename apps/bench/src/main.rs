@@ -11,6 +11,7 @@ mod counters;
 mod faults;
 mod fp;
 mod mappings;
+mod memory;
 mod messages;
 
 use barreldish::{ExitCode, println};
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     for (name, measure) in [
         ("system calls", system_call as fn() -> Outcome),
         ("messages", messages::measure),
+        ("memory", memory::measure),
         ("mappings", mappings::measure),
         ("faults", faults::measure),
         ("capabilities", capabilities::measure),

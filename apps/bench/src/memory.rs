@@ -1,0 +1,65 @@
+//! RAM by RPC: a page from the memory server, and back to it; other sizes beside few and many allocations.
+
+use alloc::vec::Vec;
+
+use abi::PAGE_SIZE;
+use barreldish::interfaces::MemoryClient;
+use rt::{LmpPort, OwnedCap};
+use sys::Ram;
+
+use crate::counters;
+use crate::{Outcome, failed, report};
+
+/// Pages, one after the other.
+const ROUNDS: u64 = 64;
+
+/// Live allocations beside which one is made.
+const LIVE: [(usize, &str); 3] =
+    [(10, "allocate_beside_10"), (1_000, "allocate_beside_1000"), (100_000, "allocate_beside_100000")];
+
+type Memory = MemoryClient<LmpPort>;
+
+pub(crate) fn measure() -> Outcome {
+    let service = rt::names::memory_service().map_err(failed("the memory service"))?;
+    page(&service)?;
+    crowd(&service)
+}
+
+fn allocate(service: &Memory, bytes: u64) -> Result<OwnedCap<Ram>, alloc::string::String> {
+    let ram = service.allocate(bytes, PAGE_SIZE).map_err(failed("memory"))?;
+    Ok(OwnedCap::new(ram.address()))
+}
+
+/// What one page costs.
+fn page(service: &Memory) -> Outcome {
+    let mut outcome = Ok(());
+    let mut page = || allocate(service, PAGE_SIZE).map_err(|error| outcome = Err(error)).ok();
+    let mut kept = None;
+    let allocate = counters::least(8, || kept = page());
+    // In a row: each request but the first also pays for what the server does when the page before has come back.
+    let all = counters::measure(|| (0..ROUNDS).for_each(|_| drop(page())));
+    drop(kept);
+    outcome?;
+    report("allocate_page", allocate.all, "instructions");
+    report("allocate_free_page", all.all / ROUNDS, "instructions");
+    report("allocate_free_page_kernel", all.kernel / ROUNDS, "instructions");
+    Ok(())
+}
+
+/// What an allocation that is more than a page costs, as more and more others are there.
+fn crowd(service: &Memory) -> Outcome {
+    let mut others = Vec::new();
+    for (count, name) in LIVE {
+        while others.len() < count {
+            others.push(allocate(service, PAGE_SIZE)?);
+        }
+        let mut outcome = Ok(());
+        let cost = counters::least(8, || {
+            let two = allocate(service, 2 * PAGE_SIZE);
+            outcome = two.map(drop);
+        });
+        outcome?;
+        report(name, cost.all, "instructions");
+    }
+    Ok(())
+}
