@@ -40,9 +40,9 @@ fn page(service: &Memory) -> Outcome {
     let all = counters::measure(|| (0..ROUNDS).for_each(|_| drop(page())));
     drop(kept);
     outcome?;
-    report("allocate_page", allocate.all, "instructions");
-    report("allocate_free_page", all.all / ROUNDS, "instructions");
-    report("allocate_free_page_kernel", all.kernel / ROUNDS, "instructions");
+    report("allocate_page", allocate.all);
+    report("allocate_free_page", all.all / ROUNDS);
+    report("allocate_free_page_kernel", all.kernel / ROUNDS);
     Ok(())
 }
 
@@ -59,7 +59,7 @@ fn crowd(service: &Memory) -> Outcome {
             outcome = two.map(drop);
         });
         outcome?;
-        report(name, cost.all, "instructions");
+        report(name, cost.all);
     }
     Ok(())
 }

@@ -136,9 +136,8 @@ pub(crate) fn start(
     let (ram, ram_is_zero) = match source {
         Source::Own => (own_ram(plan.bytes(), plan.align())?, false),
         Source::Server(memory) => {
-            let ram = memory
-                .allocate_for(needs.domain, plan.bytes(), plan.align())
-                .map_err(PartError::Memory)?;
+            let ram =
+                memory.allocate_for(needs.domain, plan.bytes(), plan.align()).map_err(PartError::Memory)?;
             (Cap::new(ram.address()), true)
         }
     };
