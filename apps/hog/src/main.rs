@@ -16,8 +16,7 @@ use barreldish::{LmpPort, args, println};
 
 /// Bytes that are taken at a time.
 const BLOCK: usize = 64 * 1024;
-/// Blocks that are given back to the heap, so that there is something left to print and to ask for a program with. They
-/// stay on the account.
+/// Blocks that are given back, so that there is something left to print and to ask for a program with.
 const SPARE: usize = 4;
 /// Frames that are borrowed and given back before the feast.
 const LOANS: usize = 16;
@@ -36,8 +35,8 @@ fn main() -> Result<i32, String> {
     borrow()?;
     let mut blocks = feast();
     let taken = blocks.len() * BLOCK / 1024;
-    blocks.truncate(blocks.len().saturating_sub(SPARE));
     let Account { used, limit } = account()?;
+    blocks.truncate(blocks.len().saturating_sub(SPARE));
     println!("hog: {taken} KiB, account {} of {} KiB: {}", used / 1024, limit / 1024, refusal()?);
     let status = match args().get(1..).unwrap_or_default() {
         [] => 0,

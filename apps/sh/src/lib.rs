@@ -39,12 +39,20 @@ pub use interactive::interact;
 pub use interpreter::Shell;
 pub use world::{End, Failure, RunError, World};
 
+/// Bytes that commands need, taken before the first prompt so that `free` does not change by asking it.
+#[cfg(target_os = "none")]
+const FOR_COMMANDS: usize = 64 * 1024;
+
 /// The shell as a program: its exit code.
 pub fn main() -> i32 {
     let mut shell = Shell::new(Box::new(Domain::default()), environment());
     let arguments = barreldish::args();
     match arguments.get(1..).unwrap_or_default() {
-        [] => interact(&mut shell),
+        [] => {
+            #[cfg(target_os = "none")]
+            rt::provide_heap(FOR_COMMANDS);
+            interact(&mut shell)
+        }
         ["-c", line] => shell.evaluate(line),
         _ => {
             barreldish::eprintln!("sh: expected no arguments, or -c and a line\nusage: sh [-c LINE]");

@@ -14,9 +14,12 @@ use core::task::{Context, Poll, Waker};
 use ipc::port::Task;
 
 use crate::dispatch;
-use crate::heap::reserve_only;
+use crate::heap::{self, reserve_only};
 use crate::local::local;
 use crate::thread::{self, ThreadId};
+
+/// Bytes of heap that a server has free when it begins to serve.
+const FOR_REQUESTS: usize = 32 * 1024;
 
 /// What a waker holds: a number, so that it may outlive its task.
 struct Handle {
@@ -158,6 +161,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Serves for ever: the main thread does nothing but run handlers and tasks.
 pub fn run() -> ! {
+    // What requests need is there before the first comes, so that a server is not seen growing by whoever asks it.
+    heap::provide(FOR_REQUESTS);
     loop {
         dispatch::park();
     }

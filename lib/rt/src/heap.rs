@@ -34,7 +34,7 @@ const SMALLEST_STEP: u64 = 16 * 1024;
 /// Bytes from which on a block is reserved by itself.
 const LARGE: usize = 128 * 1024;
 /// Arenas at a time.
-const ARENAS: usize = 128;
+const ARENAS: usize = 256;
 
 /// Blocks up to 256 MiB.
 type Blocks = Tlsf<'static, u32, u32, 24, 16>;
@@ -232,6 +232,18 @@ fn is_low() -> bool {
     })
 }
 
+/// Takes memory now, so that the next `bytes` bytes in small blocks need none: for programs that live long and do not want
+/// to be seen growing later. Where there is none, it is tried again when it is needed.
+pub fn provide(bytes: usize) {
+    let missing = HEAP.with(|heap| {
+        let heap = heap.borrow();
+        (LOW_WATER + bytes).saturating_sub(heap.total - heap.used)
+    });
+    if missing > 0 {
+        grow(missing as u64);
+    }
+}
+
 /// Allocates, growing the heap if need be. `None`: out of memory.
 pub(crate) fn allocate(layout: Layout) -> Option<NonNull<u8>> {
     if RESERVE_ONLY.with(Cell::get) {
@@ -291,7 +303,9 @@ fn room_for(layout: Layout) -> Option<u64> {
 #[cold]
 fn grow(need: u64) -> bool {
     let total = HEAP.with(|heap| heap.borrow().total) as u64;
-    let step = (total / 8).clamp(FIRST_STEP, LARGEST_STEP);
+    // Who lives on what it has needs the rest for other things.
+    let most = if memory::asks() { LARGEST_STEP } else { LARGEST_STEP.min(memory::largest() / 2) };
+    let step = (total / 8).max(FIRST_STEP).min(most);
     let Some(least) = need.max(SMALLEST_STEP).checked_next_multiple_of(PAGE_SIZE) else { return false };
     let Some(whole) = least.max(step).checked_next_multiple_of(PAGE_SIZE) else { return false };
     names::provide_memory();

@@ -60,6 +60,7 @@ pub use channel::LmpPort;
 pub use dispatch::in_handler;
 pub use error::RtError;
 pub use executor::{block_on, run, spawn};
+pub use heap::provide as provide_heap;
 pub use notify::{Irq, Notify};
 pub use owned::OwnedCap;
 pub use report::{FAULT_CODE, PANIC_CODE};

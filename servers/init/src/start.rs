@@ -25,7 +25,7 @@ use sys::{Any, Cap};
 use crate::boot::{Boot, BootError};
 use crate::bootstrap::Bootstrap;
 use crate::parts::{Naming, Needs, Part, PartError, Source, start};
-use crate::system::{Machine, power_off, release_console, version};
+use crate::system::{Machine, log_end, log_from, power_off, release_console, version};
 
 /// The program that a person talks to.
 const SHELL: &str = "sh";
@@ -98,18 +98,35 @@ pub fn switch_off(status: u8) {
 }
 
 /// Says why the system ends: in the kernel's log, and on the console if that is not the kernel's any more.
-fn report(error: &InitError, console: Option<ConsoleClient<LmpPort>>) {
+fn report(error: &InitError, console: Option<Console>) {
     let line = alloc::format!("init: {error}\n");
     barreldish::print!("{line}");
+    // Servers that the console depends on say why they end in the log, which nobody has seen since the console has a driver.
     if let Some(console) = console
-        && console.write(line.as_bytes()).is_ok()
+        && console.client.write(&unseen(console.log)).is_ok()
     {
         rt::block_on(rt::time::sleep(LAST_WORDS));
     }
 }
 
+/// The console once it has a driver.
+struct Console {
+    client: ConsoleClient<LmpPort>,
+    /// Where the kernel's log ended then: what comes later is seen by nobody.
+    log: u64,
+}
+
+/// The end of the kernel's log, from `position` on.
+fn unseen(position: u64) -> Vec<u8> {
+    /// Bytes of it at most: what a report takes.
+    const MOST: usize = 2048;
+    let mut log = log_from(position);
+    log.drain(..log.len().saturating_sub(MOST));
+    log
+}
+
 /// Starts everything. `console` is set as soon as there is one.
-fn system(console: &mut Option<ConsoleClient<LmpPort>>) -> Result<u8, InitError> {
+fn system(console: &mut Option<Console>) -> Result<u8, InitError> {
     let mut boot = Boot::read().map_err(InitError::Boot)?;
     let modules = boot.map_modules().map_err(InitError::Boot)?;
     let bootstrap = Bootstrap::serve_own().map_err(|error| InitError::Service(NAMES, error))?;
@@ -122,7 +139,7 @@ fn system(console: &mut Option<ConsoleClient<LmpPort>>) -> Result<u8, InitError>
 
     let stage = Stage { modules, bootstrap: &bootstrap, memory: &memory };
     let serial_part = watch.part(stage.serial(&mut boot)?);
-    *console = Some(watch.connect(CONSOLE)?);
+    *console = Some(Console { client: watch.connect(CONSOLE)?, log: log_end() });
     release_console().map_err(|error| InitError::Service(CONSOLE, error.into()))?;
     watch.part(stage.spawn(&boot, &[memory_part, names_part, serial_part])?);
     let machine = SystemServer::new(Machine(facts(&boot)));

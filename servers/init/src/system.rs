@@ -30,6 +30,29 @@ pub(crate) fn release_console() -> sys::Result<()> {
     sys::native().call(Syscall::ConsoleRelease, [KERNEL.0, 0, 0, 0, 0, 0, 0]).map(drop)
 }
 
+/// The kernel's log from `position` on.
+pub(crate) fn log_from(mut position: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Ok(log) = CORE.read_log(position)
+        && log.length != 0
+    {
+        bytes.extend_from_slice(&log.bytes[..log.length]);
+        position = log.next;
+    }
+    bytes
+}
+
+/// Where the kernel's log ends now.
+pub(crate) fn log_end() -> u64 {
+    let mut position = 0;
+    while let Ok(log) = CORE.read_log(position)
+        && log.length != 0
+    {
+        position = log.next;
+    }
+    position
+}
+
 /// What is served.
 pub(crate) struct Machine(pub(crate) SystemInfo);
 

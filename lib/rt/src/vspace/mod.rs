@@ -16,7 +16,6 @@ mod handover;
 mod mapped;
 mod reserved;
 
-use alloc::vec;
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
 
@@ -27,7 +26,7 @@ use vspace::{Attributes, Error, LARGE_PAGE, Node, Piece, Space, Statistics};
 
 use crate::critical;
 use crate::error::RtError;
-use crate::heap::{self, reserve_only};
+use crate::heap::reserve_only;
 use crate::local::local;
 use crate::memory;
 use crate::owned::OwnedCap;
@@ -43,8 +42,8 @@ pub use reserved::{Paging, Reserved, reserve, reserve_at};
 const SPARE_NODES: usize = 48;
 /// Nodes that are added at first.
 const FIRST_NODES: usize = 128;
-/// Nodes that are added at most: 320 KiB.
-const MOST_NODES: usize = 4096;
+/// Nodes that are added at most: 1,280 KiB.
+const MOST_NODES: usize = 16384;
 
 local! {
     static SPACE: RefCell<Space<'static>> = RefCell::new(Space::new());
@@ -76,6 +75,9 @@ pub fn statistics() -> Statistics {
 }
 
 /// Adds nodes before they run short, for `operations` operations to come.
+///
+/// They come in frames of their own, not from the heap, which may be growing by what needs them. Mapping such a frame takes
+/// fewer nodes than are kept spare.
 pub(crate) fn provide_nodes(operations: usize) -> Result<(), RtError> {
     let least = operations * ::vspace::NODES_PER_OPERATION;
     loop {
@@ -87,18 +89,28 @@ pub(crate) fn provide_nodes(operations: usize) -> Result<(), RtError> {
         if adding {
             return Err(RtError::OutOfMemory);
         }
-        ADDING.with(|state| state.set(((count * 2).min(MOST_NODES), true)));
-        let mut nodes = vec::Vec::new();
-        let room = heap::backed(|| nodes.try_reserve_exact(count));
-        if room.is_ok() {
-            nodes.resize(count, Node::EMPTY);
-            // They are lent for as long as the domain lives.
-            let added = with(|space| space.add_nodes(nodes.leak()));
-            debug_assert_eq!(added, Ok(()));
+        ADDING.with(|state| state.set((count, true)));
+        let added = add_nodes(count);
+        let next = if added.is_ok() { (count * 2).min(MOST_NODES) } else { count };
+        ADDING.with(|state| state.set((next, false)));
+        if let Err(error) = added {
+            return if spare >= least { Ok(()) } else { Err(error) };
         }
-        ADDING.with(|state| state.set((state.get().0, false)));
-        room.map_err(|_| RtError::OutOfMemory)?;
     }
+}
+
+/// Adds nodes in a frame of their own, which they keep for the life of the domain.
+fn add_nodes(count: usize) -> Result<(), RtError> {
+    let bytes = ((count * size_of::<Node>()) as u64).next_multiple_of(PAGE_SIZE);
+    let data = Rights::READ.or(Rights::WRITE);
+    let range = map_owned(memory::frame(bytes)?, bytes, data)?.into_range();
+    let first: *mut Node = core::ptr::with_exposed_provenance_mut(range.start as usize);
+    // SAFETY: the range was just mapped for good, nobody else knows of it, it is aligned to a page and large enough.
+    let nodes = unsafe {
+        (0..count).for_each(|index| first.add(index).write(Node::EMPTY));
+        core::slice::from_raw_parts_mut(first, count)
+    };
+    with(|space| space.add_nodes(nodes)).map_err(refusal)
 }
 
 /// Reserves addresses.
