@@ -1,6 +1,6 @@
 //! `fp [ROUNDS [PATTERN]]`: fills all FP and SIMD registers, computes for several time slices, sleeps and prints, and
 //! checks each time that they are as before. Without PATTERN, a second domain does the same with other contents at
-//! the same time: it shows that the kernel keeps these registers apart.
+//! the same time: it shows that the kernel keeps these registers apart. `fp -t ROUNDS`: four threads do it in one domain.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 extern crate alloc;
@@ -9,11 +9,12 @@ mod registers;
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use abi::frame::FpContext;
 use barreldish::process::Processes;
-use barreldish::{args, eprintln, println, time};
+use barreldish::{args, eprintln, println, thread, time};
 
 use registers::{difference, load, pattern, store};
 
@@ -27,16 +28,32 @@ const COMPUTING: Duration = Duration::from_millis(15);
 #[barreldish::main]
 fn main() -> i32 {
     let arguments = args();
+    if let ["-t", rounds] = arguments.get(1..).unwrap_or_default()
+        && let Ok(rounds) = rounds.parse()
+    {
+        return threads(rounds).map_or_else(failed, |()| 0);
+    }
     match parse(arguments.get(1..).unwrap_or_default()) {
-        Some((rounds, pattern)) => run(rounds, pattern).unwrap_or_else(|what| {
-            eprintln!("fp: {what}");
-            1
-        }),
+        Some((rounds, pattern)) => run(rounds, pattern).unwrap_or_else(failed),
         None => {
-            eprintln!("fp: expected ROUNDS and PATTERN, ROUNDS or nothing");
+            eprintln!("fp: expected ROUNDS and PATTERN, ROUNDS, -t and ROUNDS, or nothing");
             USAGE_STATUS
         }
     }
+}
+
+fn failed(what: String) -> i32 {
+    eprintln!("fp: {what}");
+    1
+}
+
+/// Threads whose registers the runtime keeps apart: each begins with zeroes.
+fn threads(rounds: u64) -> Result<(), String> {
+    // In use before the others are there.
+    begin(1)?;
+    let others: Vec<_> = (2..=4).map(|number| thread::spawn(move || check(rounds, number))).collect();
+    rounds_of(rounds, 1)?;
+    others.into_iter().try_for_each(|other| other.join().map_err(|error| error.to_string())?)
 }
 
 /// Rounds, and the pattern of a domain that starts no other.

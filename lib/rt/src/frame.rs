@@ -16,7 +16,8 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::frame::{
-    AREAS_OFFSET, Area, Context, DispatcherFrame, FP_OFFSET, FP_SIZE, MAX_EVENTS, READY_OFFSET, RingHead,
+    AREAS_OFFSET, Area, Context, DispatcherFrame, FP_OFFSET, FP_SIZE, FP_USED_OFFSET, MAX_EVENTS,
+    READY_OFFSET, RingHead,
 };
 use abi::packet::{PACKET_SIZE, Packet};
 use ipc::wire::copy_words;
@@ -112,6 +113,15 @@ impl Frame {
         let word = event as usize / 64 % WORDS;
         collected.words[word].fetch_or(1 << (event % 64), Ordering::Relaxed);
         collected.summary.fetch_or(1 << word, Ordering::Relaxed);
+    }
+
+    /// Whether this domain has used FP or SIMD: then its threads' registers are switched with them.
+    #[inline]
+    pub(crate) fn uses_fp(self) -> bool {
+        // SAFETY: a word of the head of the frame, which the kernel writes in this core's own entries.
+        unsafe { self.base.byte_add(FP_USED_OFFSET as usize).cast::<AtomicU64>().as_ref() }
+            .load(Ordering::Relaxed)
+            != 0
     }
 
     fn area(self, area: Area) -> NonNull<Context> {

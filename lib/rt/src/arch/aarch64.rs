@@ -17,7 +17,7 @@ use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use core::ptr::NonNull;
 
-use abi::frame::Context;
+use abi::frame::{Context, FpContext};
 use abi::packet::Packet;
 use abi::{CapAddr, Error};
 
@@ -366,6 +366,74 @@ pub(crate) unsafe fn prepare_stack(top: u64, first: extern "C" fn(u64) -> !, arg
         (place as *mut Saved).write(Saved { frame_pointer: 0, link, registers, buffer: 0, padding: 0 });
     }
     place
+}
+
+/// Saves all FP and SIMD registers. To be called only when this domain uses them ([`Frame::uses_fp`]).
+///
+/// # Safety
+/// `to` can be written.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn save_fp(to: *mut FpContext) {
+    core::arch::naked_asm!(
+        ".arch_extension fp",
+        "stp q0, q1, [x0, #0]",
+        "stp q2, q3, [x0, #32]",
+        "stp q4, q5, [x0, #64]",
+        "stp q6, q7, [x0, #96]",
+        "stp q8, q9, [x0, #128]",
+        "stp q10, q11, [x0, #160]",
+        "stp q12, q13, [x0, #192]",
+        "stp q14, q15, [x0, #224]",
+        "stp q16, q17, [x0, #256]",
+        "stp q18, q19, [x0, #288]",
+        "stp q20, q21, [x0, #320]",
+        "stp q22, q23, [x0, #352]",
+        "stp q24, q25, [x0, #384]",
+        "stp q26, q27, [x0, #416]",
+        "stp q28, q29, [x0, #448]",
+        "stp q30, q31, [x0, #480]",
+        "mrs x1, fpcr",
+        "mrs x2, fpsr",
+        "str x1, [x0, #{fpcr}]",
+        "str x2, [x0, #{fpsr}]",
+        "ret",
+        fpcr = const offset_of!(FpContext, fpcr),
+        fpsr = const offset_of!(FpContext, fpsr),
+    )
+}
+
+/// Puts back what [`save_fp`] saved.
+///
+/// # Safety
+/// `from` can be read. What was in the registers is lost.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn load_fp(from: *const FpContext) {
+    core::arch::naked_asm!(
+        ".arch_extension fp",
+        "ldp q0, q1, [x0, #0]",
+        "ldp q2, q3, [x0, #32]",
+        "ldp q4, q5, [x0, #64]",
+        "ldp q6, q7, [x0, #96]",
+        "ldp q8, q9, [x0, #128]",
+        "ldp q10, q11, [x0, #160]",
+        "ldp q12, q13, [x0, #192]",
+        "ldp q14, q15, [x0, #224]",
+        "ldp q16, q17, [x0, #256]",
+        "ldp q18, q19, [x0, #288]",
+        "ldp q20, q21, [x0, #320]",
+        "ldp q22, q23, [x0, #352]",
+        "ldp q24, q25, [x0, #384]",
+        "ldp q26, q27, [x0, #416]",
+        "ldp q28, q29, [x0, #448]",
+        "ldp q30, q31, [x0, #480]",
+        "ldr x1, [x0, #{fpcr}]",
+        "ldr x2, [x0, #{fpsr}]",
+        "msr fpcr, x1",
+        "msr fpsr, x2",
+        "ret",
+        fpcr = const offset_of!(FpContext, fpcr),
+        fpsr = const offset_of!(FpContext, fpsr),
+    )
 }
 
 /// Where a new thread goes on: `x19` and `x20` are its argument and first function.

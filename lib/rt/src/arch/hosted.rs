@@ -4,7 +4,7 @@ use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use abi::frame::Context;
+use abi::frame::{Context, FpContext};
 use abi::packet::Packet;
 use abi::{CapAddr, Error};
 use sys::Syscalls;
@@ -137,6 +137,14 @@ pub(crate) unsafe extern "C" fn enter_thread(_frame: *mut u8, _to: u64) -> ! {
 pub(crate) unsafe extern "C" fn resume_context(_base: *mut u8, _context: *const Context) -> ! {
     unreachable!("a test domain has one thread")
 }
+
+/// # Safety
+/// Never called.
+pub(crate) unsafe extern "C" fn save_fp(_to: *mut FpContext) {}
+
+/// # Safety
+/// Never called.
+pub(crate) unsafe extern "C" fn load_fp(_from: *const FpContext) {}
 
 pub(crate) extern "C" fn resume(_base: *mut u8, _area: u64) -> ! {
     unreachable!("there are no upcalls")

@@ -10,7 +10,7 @@ use core::cell::{Cell, RefCell, UnsafeCell};
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use abi::frame::{Area, Context};
+use abi::frame::{Area, Context, FpContext};
 use threads::schedule::{Fate, Full, Kind, Priority, ThreadId, Threads};
 
 use super::locals::Locals;
@@ -26,6 +26,8 @@ pub(crate) struct Block {
     /// An upcall took the processor from it, and its context is below.
     interrupted: Cell<bool>,
     context: UnsafeCell<Context>,
+    /// Its FP and SIMD registers while it does not run, in a domain that uses them.
+    fp: UnsafeCell<FpContext>,
     /// None: the main thread's.
     stack: Cell<Option<Stack>>,
     range: Range<u64>,
@@ -163,6 +165,7 @@ impl Block {
             stack_pointer: Cell::new(0),
             interrupted: Cell::new(false),
             context: UnsafeCell::new(NO_CONTEXT),
+            fp: UnsafeCell::new(FpContext::default()),
             stack: Cell::new(stack),
             range,
             name,
@@ -377,13 +380,33 @@ impl Table {
     fn choose(&mut self) -> (ThreadId, u64, Option<*const Context>) {
         // There is always one: the main thread is ready, runs, or is parked in its loop, where it waits in the kernel.
         let next = self.threads.pick().unwrap_or(ThreadId::MAIN);
+        let former = self.threads.current();
         self.threads.switch_to(next);
+        if next != former && dispatch::frame().uses_fp() {
+            self.switch_fp(former, next);
+        }
         match self.block(next) {
             Some(block) => {
                 let context = block.interrupted.replace(false).then(|| block.context.get().cast_const());
                 (next, block.stack_pointer.get(), context)
             }
             None => unreachable!("a thread that is ready has a block"),
+        }
+    }
+}
+
+impl Table {
+    /// Compiled code of this crate uses no such registers, so they are still those of the thread that ran.
+    #[cold]
+    fn switch_fp(&self, former: ThreadId, next: ThreadId) {
+        // One that has ended has no block here any more.
+        if let Some(block) = self.block(former) {
+            // SAFETY: the block belongs to a thread that does not run from here on, and nobody else looks at it.
+            unsafe { arch::save_fp(block.fp.get()) };
+        }
+        if let Some(block) = self.block(next) {
+            // SAFETY: as above; this one has not run yet or was saved here.
+            unsafe { arch::load_fp(block.fp.get()) };
         }
     }
 }
