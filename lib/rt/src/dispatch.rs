@@ -427,12 +427,12 @@ impl Core {
             if thread::take_token() {
                 return;
             }
-            if thread::is_alone() {
-                return self.wait_alone();
-            }
             if self.frame.any_ready() {
                 self.handle_ready_for_clients();
                 continue;
+            }
+            if thread::is_alone() {
+                return self.wait_alone();
             }
             time::fire();
             // Unless there is a token now: somebody who is ready, or the main thread, whose loop waits in the kernel.
@@ -454,7 +454,6 @@ impl Core {
 
     /// One wait in the kernel by a thread that makes the domain's last report: no other thread runs any more.
     fn wait_alone(&self) {
-        self.handle_ready_for_clients();
         let mut buffer = Packet::default();
         if let Wake::Message(event) = arch::wait(self.frame, time::next_deadline(), &mut buffer)
             && let Some(channel) = events::channel(event)

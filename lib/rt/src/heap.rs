@@ -21,7 +21,7 @@ use abi::{PAGE_SIZE, Rights};
 use rlsf::Tlsf;
 
 use crate::local::local;
-use crate::vspace::{self, Paging, Reserved};
+use crate::vspace::{self, Reserved};
 use crate::{critical, memory, names};
 
 /// Free bytes that the heap keeps for growing itself.
@@ -282,12 +282,22 @@ pub(crate) fn is_large(block: NonNull<u8>) -> bool {
 /// Addresses for a large block. `None` where there is no memory service, no address space, or not enough of either: then
 /// it may still fit into what the domain has.
 fn reserve_large(layout: Layout) -> Option<NonNull<u8>> {
-    if !memory::asks() || layout.align() as u64 > PAGE_SIZE {
+    if !memory::asks() || layout.align() as u64 > PAGE_SIZE || !is_within_account(layout.size() as u64) {
         return None;
     }
-    let reserved = vspace::reserve(layout.size() as u64, DATA, Paging::Small).ok()?;
-    let range = reserved.into_range();
+    let range = vspace::reserve_for_heap(layout.size() as u64).ok()?;
     NonNull::new(core::ptr::with_exposed_provenance_mut(range.start as usize))
+}
+
+/// Whether the domain may have so much more: what it has reserved and not used yet counts too. So who asks without end gets
+/// an error, not a fault. (Others may take the memory before it is used; then it is a fault all the same.)
+fn is_within_account(bytes: u64) -> bool {
+    names::provide_memory();
+    match memory::obtainable() {
+        Ok(more) => bytes <= more.saturating_sub(vspace::promised()),
+        // Who cannot be asked does not refuse either.
+        Err(_) => true,
+    }
 }
 
 const DATA: Rights = Rights::READ.or(Rights::WRITE);

@@ -156,6 +156,17 @@ pub fn account() -> Result<Account, RtError> {
     })
 }
 
+/// Bytes that this domain could get now, by its account and by what is free.
+///
+/// # Errors
+/// As [`account`].
+pub(crate) fn obtainable() -> Result<u64, RtError> {
+    let free = names::memory_service()?.status().map_err(|_| RtError::NotAvailable)?;
+    let free: u64 = free.iter().map(|core| core.free_kib * 1024).sum();
+    let Account { used, limit } = account()?;
+    Ok(free.min(limit.saturating_sub(used)))
+}
+
 /// Makes a kernel object (a CNode, a dispatcher, …) of `bytes` bytes, aligned to its size, out of what is carved: its
 /// memory stays with the domain when it is deleted.
 ///

@@ -64,6 +64,13 @@ fn a_fault_ends_its_domain_with_a_report_and_nobody_else() {
 }
 
 #[test]
+fn fp_registers_of_threads_are_kept_apart() {
+    let Some(mut guest) = Guest::boot() else { return };
+    let (output, status) = guest.run_for_status("fp -t 3");
+    assert!(status == 0 && output.matches("was kept").count() == 4, "{output}");
+}
+
+#[test]
 fn fp_registers_of_two_programs_are_kept_apart_and_begin_as_zero() {
     let Some(mut guest) = Guest::boot() else { return };
     // The second time the unit still holds what the first programs left.

@@ -101,3 +101,62 @@ fn the_accounts_of_parts_of_the_system_are_theirs_alone() {
     let (output, status) = guest.run_for_status("hog -a");
     assert!(status == 0 && output.contains("the service refused the connection"), "{output}");
 }
+
+/// Runs a part of `test_memory`, all of whose lines must say that it is so, and which leaves memory as it was.
+fn promise(guest: &mut Guest, what: &str) {
+    let before = guest.run("free");
+    let (output, status) = guest.run_for_status(&format!("test_memory {what}"));
+    assert!(status == 0 && output.lines().any(|line| line.ends_with(": ok")), "{what}: {output}");
+    assert_eq!(guest.run("free"), before, "{what}");
+}
+
+#[test]
+fn memory_comes_with_its_use_and_goes_with_its_end() {
+    let Some(mut guest) = Guest::boot() else { return };
+    for what in ["paging", "churn 3000", "threads", "deep 7000"] {
+        promise(&mut guest, what);
+    }
+}
+
+#[test]
+fn mappings_that_must_not_be_are_refused() {
+    let Some(mut guest) = Guest::boot() else { return };
+    promise(&mut guest, "refusals");
+}
+
+#[test]
+fn a_thread_that_runs_over_its_stack_ends_alone() {
+    let Some(mut guest) = Guest::boot() else { return };
+    let (output, status) = guest.run_for_status("test_memory overflow");
+    assert_eq!(status, 0, "{output}");
+    assert!(output.contains("thread 1 (deep)] ran over its stack of 128 KiB"), "{output}");
+    assert!(output.contains("new threads start: ok"), "{output}");
+}
+
+#[test]
+fn a_main_stack_without_end_and_forbidden_accesses_end_the_program_with_a_report() {
+    let Some(mut guest) = Guest::boot() else { return };
+    for (what, words) in [
+        ("deep 9000", "write to an unmapped address"),
+        ("readonly", "write to a protected address"),
+        ("execute", "jump to a protected address"),
+    ] {
+        let (output, status) = guest.run_for_status(&format!("test_memory {what}"));
+        assert!(status == 139 && output.contains(&format!("[fault test_memory] {words}")), "{output}");
+    }
+    assert_eq!(guest.run("echo fine"), "fine\n");
+}
+
+#[test]
+fn a_memory_test_of_four_fifths_of_what_is_free_passes_and_leaves_it_free() {
+    let Some(mut guest) = Guest::boot_with(|machine| tests::Machine { memory: 256, ..machine }) else {
+        return;
+    };
+    let before = guest.run("free");
+    let kib = free_kib(&before) * 4 / 5;
+    let (output, status) = guest.run_for_status(&format!("run_memtest {kib}K"));
+    assert!(status == 0 && output.contains("bytes: written in"), "{output}");
+    assert_eq!(guest.run("free"), before);
+    let (output, status) = guest.run_for_status("run_memtest 8G");
+    assert_eq!((output.as_str(), status), ("run_memtest: 8589934592 bytes: not enough memory\n", 1));
+}

@@ -8,7 +8,7 @@ use crate::frame::Frame;
 use crate::pager::{self, Unbacked};
 use crate::report::{self, Fault};
 use crate::thread::ThreadId;
-use crate::{arch, critical};
+use crate::{arch, critical, names};
 
 /// The running thread faulted. On the stack of faults, with upcalls disabled.
 pub(crate) fn faulted(frame: Frame, esr: u64, far: u64) -> ! {
@@ -17,6 +17,14 @@ pub(crate) fn faulted(frame: Frame, esr: u64, far: u64) -> ! {
     // Upcalls may come from here on; they leave a critical section alone. They do not touch the area `Trap`.
     // SAFETY: `frame` is the dispatcher frame.
     unsafe { arch::enable(frame.base()) };
+    if depth == 0 {
+        // Only a stack that grows before the program has done anything else: later it is connected.
+        table::stay_alone(true);
+        critical::leave();
+        names::provide_memory();
+        critical::enter();
+        table::stay_alone(false);
+    }
     let fault = Fault::new(esr);
     let outcome = match fault.wanted() {
         Some(rights) => pager::back(far, rights, depth != 0),

@@ -35,8 +35,8 @@ use crate::slots;
 #[cfg_attr(not(any(target_os = "none", test)), expect(unused_imports))]
 pub(crate) use handover::init;
 pub use mapped::{Mapped, map, map_at};
-pub(crate) use reserved::map_owned;
 pub use reserved::{Paging, Reserved, reserve, reserve_at};
+pub(crate) use reserved::{map_owned, promised, reserve_for_heap};
 
 /// Nodes that are left for faults, and for the operations by which the heap grows while nodes are added.
 const SPARE_NODES: usize = 48;
@@ -134,6 +134,7 @@ pub(crate) fn release_area(base: u64) {
     critical::section(|| {
         let Some(area) = with(|space| space.area(base)) else { return };
         unmap(area.base..area.end());
+        reserved::note_backed(&area, area.size as i64);
         let released = with(|space| space.release(area.base));
         debug_assert!(released.is_ok(), "{released:?}");
         drop_empty_tables();
@@ -145,9 +146,11 @@ pub(crate) fn unmap(range: Range<u64>) {
     loop {
         let gone = with(|space| {
             let piece = space.pieces(range.clone()).next()?;
-            space.remove_piece(piece.base).ok()
+            let area = space.area(piece.base)?;
+            Some((area, space.remove_piece(piece.base).ok()?))
         });
-        let Some(piece) = gone else { return };
+        let Some((area, piece)) = gone else { return };
+        reserved::note_backed(&area, -(piece.size as i64));
         slots::discard(piece.mapping);
         if piece.frame != CapAddr::NULL {
             slots::discard(piece.frame);
@@ -215,16 +218,28 @@ pub(crate) fn enter<T: Mappable>(
     let table = with(|space| space.table(level, piece.base)).ok_or(RtError::NotAvailable)?;
     let window =
         Window { first: piece.base / entry % 512, entries: piece.size / entry, offset, rights, fill: true };
-    with(|space| space.insert_piece(piece)).map_err(refusal)?;
+    let area = with(|space| {
+        space.insert_piece(piece)?;
+        Ok(space.area(piece.base))
+    });
+    let area = area.map_err(refusal)?;
     let mapped = if piece.large {
         Cap::<VNodeL2>::new(table).map(object, window, piece.mapping)
     } else {
         Cap::<VNodeL3>::new(table).map(object, window, piece.mapping)
     };
-    mapped.map_err(|error| {
-        let _ = with(|space| space.remove_piece(piece.base));
-        error.into()
-    })
+    match mapped {
+        Ok(()) => {
+            if let Some(area) = area {
+                reserved::note_backed(&area, piece.size as i64);
+            }
+            Ok(())
+        }
+        Err(error) => {
+            let _ = with(|space| space.remove_piece(piece.base));
+            Err(error.into())
+        }
+    }
 }
 
 /// Makes the tables over `address` that are missing, down to `level`.

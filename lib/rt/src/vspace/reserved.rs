@@ -1,14 +1,16 @@
 //! Addresses that get memory when they are first used.
 
+use core::cell::Cell;
 use core::ops::Range;
 
 use abi::{CapAddr, PAGE_SIZE, Rights};
 use sys::Frame;
-use vspace::{Attributes, Backing, LARGE_PAGE};
+use vspace::{Area, Attributes, Backing, LARGE_PAGE};
 
 use super::mapped::whole_pages;
 use super::{drop_empty_tables, place, protect_area, release_area, reserve_area, reserve_area_at, unmap};
 use crate::error::RtError;
+use crate::local::local;
 use crate::owned::OwnedCap;
 use crate::{critical, pager};
 
@@ -49,6 +51,37 @@ pub fn reserve_at(address: u64, bytes: u64, rights: Rights, paging: Paging) -> R
     reserve_area_at(address, bytes, lazy(rights, paging))?;
     pager::expect_faults();
     Ok(Reserved { range: address..address + bytes })
+}
+
+/// Marks the areas of the heap's large blocks.
+const HEAP: u32 = 1;
+
+local! {
+    /// Bytes of the heap's large blocks that have no memory yet.
+    static PROMISED: Cell<u64> = Cell::new(0);
+}
+
+/// Bytes of the heap's large blocks that have no memory yet.
+pub(crate) fn promised() -> u64 {
+    PROMISED.with(Cell::get)
+}
+
+/// An area has got so many bytes of memory, or (negative) lost them; a heap's area begins by losing all.
+pub(super) fn note_backed(area: &Area, bytes: i64) {
+    if area.attributes.tag == HEAP && matches!(area.attributes.backing, Backing::Lazy { .. }) {
+        PROMISED.with(|promised| promised.set(promised.get().saturating_add_signed(-bytes)));
+    }
+}
+
+/// Addresses for a large block of the heap.
+pub(crate) fn reserve_for_heap(bytes: u64) -> Result<Range<u64>, RtError> {
+    let bytes = whole_pages(bytes)?;
+    let attributes = Attributes { tag: HEAP, ..lazy(Rights::READ.or(Rights::WRITE), Paging::Small) };
+    let align = if bytes >= LARGE_PAGE { LARGE_PAGE } else { PAGE_SIZE };
+    let base = reserve_area(bytes, align, attributes)?;
+    note_backed(&Area { base, size: bytes, attributes }, -(bytes as i64));
+    pager::expect_faults();
+    Ok(base..base + bytes)
 }
 
 fn lazy(rights: Rights, paging: Paging) -> Attributes {
