@@ -10,9 +10,12 @@ mod capabilities;
 mod counters;
 mod faults;
 mod fp;
+mod growth;
 mod mappings;
 mod memory;
 mod messages;
+mod paging;
+mod threads;
 
 use barreldish::{ExitCode, println};
 
@@ -49,9 +52,14 @@ fn main() -> ExitCode {
         ("messages", messages::measure),
         ("memory", memory::measure),
         ("mappings", mappings::measure),
+        ("paging", paging::measure),
+        ("threads", threads::measure),
         ("faults", faults::measure),
         ("capabilities", capabilities::measure),
         ("fp", fp::measure),
+        // At the end: they leave all books larger than they were.
+        ("reservations", growth::reservations),
+        ("allocations", growth::allocations),
     ] {
         if let Err(error) = measure() {
             println!("bench: {name}: {error}");

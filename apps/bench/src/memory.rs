@@ -1,6 +1,4 @@
-//! RAM by RPC: a page from the memory server, and back to it; other sizes beside few and many allocations.
-
-use alloc::vec::Vec;
+//! RAM by RPC: a page from the memory server, and back to it.
 
 use abi::PAGE_SIZE;
 use barreldish::interfaces::MemoryClient;
@@ -13,19 +11,15 @@ use crate::{Outcome, failed, report};
 /// Pages, one after the other.
 const ROUNDS: u64 = 64;
 
-/// Live allocations beside which one is made.
-const LIVE: [(usize, &str); 3] =
-    [(10, "allocate_beside_10"), (1_000, "allocate_beside_1000"), (100_000, "allocate_beside_100000")];
-
 type Memory = MemoryClient<LmpPort>;
 
 pub(crate) fn measure() -> Outcome {
     let service = rt::names::memory_service().map_err(failed("the memory service"))?;
-    page(&service)?;
-    crowd(&service)
+    page(&service)
 }
 
-fn allocate(service: &Memory, bytes: u64) -> Result<OwnedCap<Ram>, alloc::string::String> {
+/// So many bytes of RAM, which go back when they are dropped.
+pub(crate) fn allocate(service: &Memory, bytes: u64) -> Result<OwnedCap<Ram>, alloc::string::String> {
     let ram = service.allocate(bytes, PAGE_SIZE).map_err(failed("memory"))?;
     Ok(OwnedCap::new(ram.address()))
 }
@@ -43,23 +37,5 @@ fn page(service: &Memory) -> Outcome {
     report("allocate_page", allocate.all);
     report("allocate_free_page", all.all / ROUNDS);
     report("allocate_free_page_kernel", all.kernel / ROUNDS);
-    Ok(())
-}
-
-/// What an allocation that is more than a page costs, as more and more others are there.
-fn crowd(service: &Memory) -> Outcome {
-    let mut others = Vec::new();
-    for (count, name) in LIVE {
-        while others.len() < count {
-            others.push(allocate(service, PAGE_SIZE)?);
-        }
-        let mut outcome = Ok(());
-        let cost = counters::least(8, || {
-            let two = allocate(service, 2 * PAGE_SIZE);
-            outcome = two.map(drop);
-        });
-        outcome?;
-        report(name, cost.all);
-    }
     Ok(())
 }
