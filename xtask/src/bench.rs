@@ -5,15 +5,16 @@
 //! of an idle system, and the kernel's size.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::bounds::{BOUNDS, Bound};
+use crate::bounds::{self, BOUNDS, Bound};
 use crate::build::Profile;
 use crate::image::Artifacts;
+use crate::plot::{self, Bar, Series};
 use crate::qemu::{Accelerator, Machine};
 use crate::session::{Output, Session, Stop};
 use crate::size::Sizes;
@@ -30,6 +31,19 @@ const IDLE_TIME: Duration = Duration::from_secs(5);
 /// Clock ticks a second in `/proc/PID/stat`: `USER_HZ`, 100 on every architecture that QEMU runs on.
 const TICKS: f64 = 100.0;
 
+/// What is measured beside more and more others, and how the plot calls it. The guest's names are `NAME_beside_COUNT`.
+const GROWING: [(&str, &str); 2] =
+    [("allocate", "RAM of the memory server"), ("reserve", "addresses of a domain")];
+
+/// Where figures go, besides the terminal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// A file for all of them.
+    pub json: Option<PathBuf>,
+    /// A folder for pictures.
+    pub plot: Option<PathBuf>,
+}
+
 /// One measured value.
 #[derive(Debug, Clone, PartialEq)]
 struct Figure {
@@ -38,17 +52,33 @@ struct Figure {
     unit: String,
 }
 
-/// The `bench` command; the figures also go to `json`.
-pub fn command(json: Option<&Path>) -> Result {
+/// The `bench` command.
+pub fn command(options: &Options) -> Result {
     let artifacts = cli::prepare(Profile::Release)?;
     let mut figures = guest_figures(&artifacts)?;
+    figures.extend(GROWING.iter().filter_map(|(name, _)| growth(name, &figures)).collect::<Vec<_>>());
     figures.push(wall_ratio(&artifacts)?);
     figures.extend(idle_cpu(&artifacts)?);
     figures.push(kernel_text(&artifacts)?);
     let rows = rows(&figures);
     rows.iter().for_each(|row| println!("{}", row.line()));
     println!("{}", summary(&rows));
-    json.map_or(Ok(()), |file| write_json(file, &rows))
+    options.json.as_deref().map_or(Ok(()), |file| write_json(file, &rows))?;
+    options.plot.as_deref().map_or(Ok(()), |folder| write_plots(folder, &figures, &rows))
+}
+
+/// How many there were, and what one more cost.
+fn points(name: &str, figures: &[Figure]) -> Vec<(f64, f64)> {
+    let count = |it: &Figure| it.name.strip_prefix(name)?.strip_prefix("_beside_")?.parse::<u32>().ok();
+    let point = |it: &Figure| count(it).filter(|&it| it > 0).map(|count| (f64::from(count), it.value));
+    figures.iter().filter_map(point).collect()
+}
+
+/// What one more costs beside the most that were there, in times of what it costs beside the fewest.
+fn growth(name: &str, figures: &[Figure]) -> Option<Figure> {
+    let points = points(name, figures);
+    let value = points.last()?.1 / points.first()?.1;
+    Some(Figure { name: format!("{name}_growth"), value, unit: bounds::GROWTH.to_owned() })
 }
 
 /// What the guest measures of itself.
@@ -228,6 +258,29 @@ fn write_json(file: &Path, rows: &[Row<'_>]) -> Result {
     fs::write(file, format!("{text:#}\n")).map_err(|e| Failure::io("write", file, &e))
 }
 
+/// Draws how costs grow, and all figures beside their bounds.
+fn write_plots(folder: &Path, figures: &[Figure], rows: &[Row<'_>]) -> Result {
+    let series =
+        |&(name, shown): &(&str, &str)| Series { name: shown.to_owned(), points: points(name, figures) };
+    let bar = |row: &Row<'_>| {
+        let (figure, bound) = (row.figure?, row.bound?);
+        let value = format!("{} {}", plot::thousands(figure.value), row.unit());
+        Some(Bar { name: row.name().to_owned(), value, share: figure.value / bound.limit })
+    };
+    let growing: Vec<_> = GROWING.iter().map(series).filter(|it| !it.points.is_empty()).collect();
+    let bars: Vec<_> = rows.iter().filter_map(bar).collect();
+    let (title, across) = ("What one more allocation costs", "live allocations (n)");
+    fs::create_dir_all(folder).map_err(|e| Failure::io("make", folder, &e))?;
+    for (name, svg) in [
+        ("growth.svg", plot::growth(title, across, "instructions", &growing)),
+        ("bounds.svg", plot::bars("Figures in shares of their bounds", &bars)),
+    ] {
+        let file = folder.join(name);
+        fs::write(&file, svg).map_err(|e| Failure::io("write", &file, &e))?;
+    }
+    Ok(())
+}
+
 /// What [`bare_program`] prints.
 const BARE_TEXT: &str = "!";
 
@@ -279,6 +332,39 @@ mod tests {
         assert_eq!(verdict("more"), Some(""));
         assert_eq!(verdict("fault_upcall"), Some("NOT MEASURED"));
         assert_eq!(summary(&rows), format!("1 met, 1 missed, {} not measured", BOUNDS.len() - 2));
+    }
+
+    #[test]
+    fn growth_is_from_the_fewest_to_the_most() {
+        let figures = [
+            measured("reserve_beside_10", 100.0),
+            measured("reserve_beside_1000", 180.0),
+            measured("reserve_beside_100000", 250.0),
+            measured("reserve_beside_x", 1.0),
+            measured("allocate_beside_0", 1.0),
+        ];
+        assert_eq!(points("reserve", &figures), [(10.0, 100.0), (1000.0, 180.0), (100_000.0, 250.0)]);
+        let growth = |name: &str| growth(name, &figures).map(|it| (it.name, it.value));
+        assert_eq!(growth("reserve"), Some(("reserve_growth".to_owned(), 2.5)));
+        assert_eq!(growth("allocate"), None);
+    }
+
+    #[test]
+    fn plots_show_all_that_has_a_bound_and_all_that_grows() {
+        let figures = [
+            measured("null_syscall", 45.0),
+            measured("more", 1.0),
+            measured("reserve_beside_10", 100.0),
+            measured("reserve_beside_100", 110.0),
+        ];
+        let folder = std::env::temp_dir().join(format!("barreldish-plots-{}", std::process::id()));
+        write_plots(&folder, &figures, &rows(&figures)).unwrap();
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        let (growth, bounds) = (read("growth.svg"), read("bounds.svg"));
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(growth.matches("<circle").count(), 2, "{growth}");
+        assert!(bounds.contains(">null_syscall<") && bounds.contains("49 %: 45 instructions"), "{bounds}");
+        assert!(!bounds.contains("more") && !bounds.contains("cap_copy"), "{bounds}");
     }
 
     #[test]

@@ -34,6 +34,7 @@ cargo xtask COMMAND [OPTIONS]
              --soak              the long scenarios too, and without NAME long comparisons with the models
   bench    measure and compare with the bounds
              --json FILE         also write the figures there
+             --plot DIR          also draw them: growth.svg, bounds.svg
   check    format, clippy, layering, host tests
   build    compile kernel and programs    (--release, --debug)
   image    build, then make what QEMU boots (--release, --debug)
@@ -88,7 +89,7 @@ fn command(parser: &mut lexopt::Parser) -> Parsed<u8> {
     let done = match command.as_str() {
         "run" => run::command(&run_options(parser)?),
         "test" => test::command(&test_options(parser)?),
-        "bench" => bench::command(json_option(parser)?.as_deref()).map(|()| 0),
+        "bench" => bench::command(&bench_options(parser)?).map(|()| 0),
         "check" => no_options(parser).map(|()| check::command())?,
         "build" => built(profile_option(parser)?).map(|_| 0),
         "image" => prepare(profile_option(parser)?).map(|_| 0),
@@ -192,16 +193,16 @@ fn test_options(parser: &mut lexopt::Parser) -> Parsed<test::Options> {
     Ok(options)
 }
 
-fn json_option(parser: &mut lexopt::Parser) -> Parsed<Option<PathBuf>> {
-    let mut file = None;
+fn bench_options(parser: &mut lexopt::Parser) -> Parsed<bench::Options> {
+    let mut options = bench::Options::default();
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("json") => file = Some(PathBuf::from(parser.value()?)),
-            Long("plot") => return Err(not_yet("`--plot`").into()),
+            Long("json") => options.json = Some(PathBuf::from(parser.value()?)),
+            Long("plot") => options.plot = Some(PathBuf::from(parser.value()?)),
             other => return Err(unexpected(other)),
         }
     }
-    Ok(file)
+    Ok(options)
 }
 
 fn profile_option(parser: &mut lexopt::Parser) -> Parsed<Profile> {
@@ -279,9 +280,17 @@ mod tests {
 
     #[test]
     fn what_has_nothing_behind_it_is_refused_in_words() {
-        for line in ["run --sd x", "run --net user", "run --platform imx8mp", "verify", "bench --plot d"] {
+        for line in ["run --sd x", "run --net user", "run --platform imx8mp", "verify"] {
             assert!(refusal(line).contains("not yet part of Barreldish"), "{line}");
         }
+    }
+
+    #[test]
+    fn figures_go_where_they_are_wanted() {
+        let options = |line: &str| bench_options(&mut lexopt::Parser::from_args(line.split(' '))).ok();
+        let (json, plot) = (Some(PathBuf::from("f")), Some(PathBuf::from("d")));
+        assert_eq!(options("--json f --plot d"), Some(bench::Options { json, plot }));
+        assert_eq!(options("--plot"), None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod console;
 pub mod failure;
 pub mod image;
 pub mod layering;
+pub mod plot;
 pub mod process;
 pub mod qemu;
 pub mod run;
