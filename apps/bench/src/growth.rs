@@ -6,11 +6,12 @@ use abi::{PAGE_SIZE, Rights};
 use rt::vspace::{Paging, reserve};
 
 use crate::counters;
-use crate::memory::allocate;
+use crate::memory::{allocate, settle};
 use crate::{Outcome, failed, report};
 
-/// Allocations beside which one is made.
+/// Allocations beside which one is made. There are holes between them: more are made, and one of [`HOLE`] is given back.
 const LIVE: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
+const HOLE: usize = 8;
 
 /// Reservations of a page beside which one is made and given up.
 pub(crate) fn reservations() -> Outcome {
@@ -35,11 +36,18 @@ fn beside<T>(
     one: impl Fn() -> Outcome,
 ) -> Outcome {
     let mut others = Vec::new();
-    others.try_reserve_exact(LIVE[LIVE.len() - 1]).map_err(failed("room for the list"))?;
+    let most = LIVE[LIVE.len() - 1];
+    others.try_reserve_exact(most + most / (HOLE - 1)).map_err(failed("room for the list"))?;
     for count in LIVE {
-        while others.len() < count {
+        while others.len() < count + count / (HOLE - 1) {
             others.push(other()?);
         }
+        let mut number = 0;
+        others.retain(|_| {
+            number += 1;
+            number % HOLE != 0
+        });
+        settle()?;
         let mut outcome = Ok(());
         let cost = counters::least(8, || outcome = one());
         outcome?;

@@ -24,6 +24,11 @@ pub(crate) fn allocate(service: &Memory, bytes: u64) -> Result<OwnedCap<Ram>, al
     Ok(OwnedCap::new(ram.address()))
 }
 
+/// Waits until the memory server has taken in what was given back: it must not do that while something else is measured.
+pub(crate) fn settle() -> Outcome {
+    rt::memory::account().map(drop).map_err(failed("the account"))
+}
+
 /// What one page costs.
 fn page(service: &Memory) -> Outcome {
     let mut outcome = Ok(());

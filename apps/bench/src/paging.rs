@@ -5,6 +5,7 @@ use rt::RtError;
 use rt::vspace::{Paging, reserve};
 
 use crate::counters::{self, Cost};
+use crate::memory::settle;
 use crate::{Outcome, failed, report};
 
 const DATA: Rights = Rights::READ.or(Rights::WRITE);
@@ -27,11 +28,6 @@ pub(crate) fn measure() -> Outcome {
     // Whoever wants a page of its own takes the cheaper way.
     report("map_touch_unmap", frame.all.min(reserved.all).div_ceil(ROUNDS));
     Ok(())
-}
-
-/// Waits until the memory server has taken in what was given back: it must not do that while something else is measured.
-fn settle() -> Outcome {
-    rt::memory::account().map(drop).map_err(failed("the account"))
 }
 
 /// Writes a word on each page of fresh memory.
