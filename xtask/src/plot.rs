@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 /// Width of every picture, and what is left of the drawing on each side, in pixels.
 const WIDTH: f64 = 960.0;
-const MARGIN: Margin = Margin { left: 90.0, right: 230.0, top: 60.0, bottom: 60.0 };
+const MARGIN: Margin = Margin { left: 90.0, right: 250.0, top: 60.0, bottom: 60.0 };
 const HEIGHT: f64 = 480.0;
 /// Height of a bar and what belongs to it.
 const ROW: f64 = 24.0;
@@ -335,7 +335,7 @@ mod tests {
     fn points_lie_where_they_belong() {
         let svg = growth("t", "x", "y", &[series("s", |_| 100.0)]);
         // The first at the left edge, the last at the right one, all at the top.
-        for place in [r#"cx="90.0" cy="60.0""#, r#"cx="410.0" cy="60.0""#, r#"cx="730.0" cy="60.0""#] {
+        for place in [r#"cx="90.0" cy="60.0""#, r#"cx="400.0" cy="60.0""#, r#"cx="710.0" cy="60.0""#] {
             assert!(svg.contains(place), "no {place} in {svg}");
         }
     }
