@@ -224,7 +224,7 @@ pub(super) fn add(block: Box<Block>, priority: Priority) -> Result<ThreadId, Ful
     // SAFETY: the top of the stack is backed, and nobody uses it.
     let stack_pointer = unsafe { arch::prepare_stack(top, first, 0) };
     block.stack_pointer.set(stack_pointer);
-    let id = with(|table| {
+    let (id, is_first) = with(|table| {
         let id = table.threads.create(priority)?;
         if table.blocks.len() <= id.index() {
             table.blocks.try_reserve(1).map_err(|_| Full)?;
@@ -232,9 +232,10 @@ pub(super) fn add(block: Box<Block>, priority: Priority) -> Result<ThreadId, Ful
         }
         table.blocks[id.index()] = Some(block);
         table.threads.ready(id);
-        Ok(id)
+        // Counted before it can run, and end.
+        Ok((id, OTHERS.with(|others| others.fetch_add(1, Ordering::Relaxed)) == 0))
     })?;
-    if OTHERS.with(|others| others.fetch_add(1, Ordering::Relaxed)) == 0 {
+    if is_first {
         request_slices(true);
     }
     Ok(id)
@@ -272,13 +273,14 @@ pub(super) fn end_by_fault() -> ! {
 }
 
 fn end_now(by_fault: bool) -> ! {
+    // From here on nobody else runs: one that is no longer counted may not get another turn.
+    critical::enter();
+    critical::set_depth(1);
     if OTHERS.with(|others| others.fetch_sub(1, Ordering::Relaxed)) == 1 {
         request_slices(false);
         // From here on nobody looks for the main thread's token in the table; it may have one there.
         MAIN_TOKEN.with(|token| token.store(true, Ordering::Relaxed));
     }
-    critical::enter();
-    critical::set_depth(1);
     let id = current();
     drop(with(Table::take_ended));
     let stack = with(|table| {
