@@ -298,7 +298,7 @@ fn end_now(by_fault: bool) -> ! {
         with(|table| table.ended.as_deref().map(|block| block.stack.set(Some(stack))));
     }
     let place = with(|table| table.ended.as_deref().map(|block| block.stack_pointer.as_ptr()));
-    go_to_next(place.unwrap_or(core::ptr::null_mut()));
+    go_to_next(place.unwrap_or(core::ptr::null_mut()), None);
     unreachable!("a thread that has ended runs again")
 }
 
@@ -331,7 +331,7 @@ pub(crate) fn is_alive(id: ThreadId) -> bool {
 pub(crate) fn park(kind: Kind) {
     critical::enter();
     if !has_token() {
-        go(|threads| threads.park_current(kind));
+        go(|threads| threads.park_current(kind), None);
     }
     critical::leave();
 }
@@ -340,23 +340,23 @@ pub(crate) fn park(kind: Kind) {
 pub fn yield_now() {
     critical::enter();
     if others_ready() {
-        go(Threads::yield_current);
+        go(Threads::yield_current, None);
     }
     critical::leave();
 }
 
-/// Gives the processor away, in a critical section.
-fn go(how: impl FnOnce(&mut Threads)) {
+/// Gives the processor away, to `next` or whose turn it is, in a critical section.
+fn go(how: impl FnOnce(&mut Threads), next: Option<ThreadId>) {
     let place = with(|table| {
         how(&mut table.threads);
         table.block(table.threads.current()).map(|block| block.stack_pointer.as_ptr())
     });
-    go_to_next(place.unwrap_or(core::ptr::null_mut()));
+    go_to_next(place.unwrap_or(core::ptr::null_mut()), next);
 }
 
-/// Switches to the thread that is next, in a critical section. `place` is where the stack pointer of the running one goes.
-fn go_to_next(place: *mut u64) {
-    let (next, stack_pointer, context) = with(|table| table.choose());
+/// Switches to `next` or whose turn it is, in a critical section. `place` is where the stack pointer of the running one goes.
+fn go_to_next(place: *mut u64, next: Option<ThreadId>) {
+    let (next, stack_pointer, context) = with(|table| table.choose(next));
     if next == current() {
         return;
     }
@@ -378,10 +378,10 @@ fn set_current(id: ThreadId) {
 }
 
 impl Table {
-    /// Makes the next thread current: (its number, its stack pointer, its context if it was interrupted).
-    fn choose(&mut self) -> (ThreadId, u64, Option<*const Context>) {
+    /// Makes `next`, which is ready, or whose turn it is the current thread: (its number, its stack pointer, its context if it was interrupted).
+    fn choose(&mut self, next: Option<ThreadId>) -> (ThreadId, u64, Option<*const Context>) {
         // There is always one: the main thread is ready, runs, or is parked in its loop, where it waits in the kernel.
-        let next = self.threads.pick().unwrap_or(ThreadId::MAIN);
+        let next = next.or_else(|| self.threads.pick()).unwrap_or(ThreadId::MAIN);
         let former = self.threads.current();
         self.threads.switch_to(next);
         if next != former && dispatch::frame().uses_fp() {
@@ -414,17 +414,18 @@ impl Table {
 }
 
 /// Makes somebody ready who handles events, if there are any and nobody that runs will: the main thread, if it is parked, or
-/// another that is parked.
-fn nudge_for_events(frame: Frame) {
+/// another that is parked. It is to run next, however urgent it is: who it wakes may be more urgent than all others.
+fn nudge_for_events(frame: Frame) -> Option<ThreadId> {
     if !frame.any_ready() && !time::is_due() {
-        return;
+        return None;
     }
     with(|table| {
         let parked = table.threads.any_parked(Kind::Loop).or_else(|| table.threads.any_parked(Kind::Leaf));
         if let Some(id) = parked {
             table.threads.nudge(id);
         }
-    });
+        parked
+    })
 }
 
 /// An upcall took the processor from the running thread: its context is in the frame. Does not return if another thread
@@ -441,7 +442,7 @@ pub(crate) fn preempted(frame: Frame) {
     if ALONE.with(Cell::get) {
         return;
     }
-    nudge_for_events(frame);
+    let handler = nudge_for_events(frame);
     if !with(|table| table.threads.has_ready()) {
         return;
     }
@@ -453,7 +454,7 @@ pub(crate) fn preempted(frame: Frame) {
         }
         table.threads.preempt_current();
     });
-    let (next, stack_pointer, context) = with(Table::choose);
+    let (next, stack_pointer, context) = with(|table| table.choose(handler));
     set_current(next);
     match context {
         None => {
@@ -471,6 +472,10 @@ pub(crate) fn give_way() {
     if !has_others() || ALONE.with(Cell::get) {
         return;
     }
-    nudge_for_events(dispatch::frame());
-    yield_now();
+    critical::enter();
+    let handler = nudge_for_events(dispatch::frame());
+    if others_ready() {
+        go(Threads::yield_current, handler);
+    }
+    critical::leave();
 }
