@@ -17,7 +17,7 @@
 //! | services | [`connect`], [`serve`], [`interface`](macro@interface) |
 //! | other programs | [`process`] |
 //! | time | [`time`] |
-//! | threads | [`thread`], [`thread_local!`] |
+//! | threads | [`thread`], [`thread_local!`], [`sync`] |
 //! | tasks | [`spawn`], [`block_on`], [`run`] |
 //!
 //! A program starts with one thread, its main one; while that waits in a blocking call, handlers of its services and its
@@ -40,7 +40,7 @@ pub use interfaces;
 pub use ipc::{Caller, Capability, Reply, Wire, interface};
 pub use output::{eprint_args, flush, print_args};
 pub use rt::names::{connect, connect_async, connect_when_there, serve};
-pub use rt::{LmpPort, RtError as Error, block_on, run, spawn, thread, thread_local, time};
+pub use rt::{LmpPort, RtError as Error, block_on, run, spawn, sync, thread, thread_local, time};
 pub use termination::{ExitCode, Termination, start};
 
 /// The arguments, the program's name first.

@@ -159,6 +159,19 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// Parks until unparked or until `future` is ready; may return spuriously.
+///
+/// # Panics
+/// In a handler or task (invariant M2).
+pub(crate) fn park_beside(future: impl Future<Output = ()>) {
+    let waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
+    // It lives until the end of the wait: a timer that is dropped wakes nobody.
+    let future = pin!(future);
+    if future.poll(&mut Context::from_waker(&waker)).is_pending() {
+        dispatch::park();
+    }
+}
+
 /// Serves for ever: the main thread does nothing but run handlers and tasks.
 pub fn run() -> ! {
     // What requests need is there before the first comes, so that a server is not seen growing by whoever asks it.

@@ -48,6 +48,7 @@ mod ranges;
 mod report;
 pub mod slots;
 pub mod start;
+pub mod sync;
 pub mod thread;
 pub mod time;
 pub mod vspace;

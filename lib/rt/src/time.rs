@@ -21,6 +21,10 @@ pub fn now() -> Instant {
 }
 
 impl Instant {
+    /// From counter ticks since boot.
+    pub(crate) const fn from_ticks(ticks: u64) -> Instant {
+        Instant(ticks)
+    }
     /// As counter ticks, which are what deadlines of the kernel are in.
     pub fn ticks(self) -> u64 {
         self.0

@@ -3,6 +3,7 @@
 mod books;
 mod events;
 mod rpc;
+mod sync;
 
 use alloc::boxed::Box;
 use core::ptr::NonNull;
