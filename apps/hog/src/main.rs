@@ -35,9 +35,9 @@ fn main() -> Result<i32, String> {
     borrow()?;
     let mut blocks = feast();
     let taken = blocks.len() * BLOCK / 1024;
-    let Account { used, limit } = account()?;
+    let (Account { used, limit }, refusal) = (account()?, refusal()?);
     blocks.truncate(blocks.len().saturating_sub(SPARE));
-    println!("hog: {taken} KiB, account {} of {} KiB: {}", used / 1024, limit / 1024, refusal()?);
+    println!("hog: {taken} KiB, account {} of {} KiB: {}", used / 1024, limit / 1024, refusal);
     let status = match args().get(1..).unwrap_or_default() {
         [] => 0,
         [command, words @ ..] => run(command, words).map_err(text)?.code(),

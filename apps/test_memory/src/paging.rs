@@ -75,6 +75,7 @@ fn parts_go_back() -> Outcome {
     (0..4 * MIB).step_by(PAGE_SIZE as usize).for_each(|at| write(&reserved, at, 7));
     let full = used()?;
     reserved.discard(MIB..3 * MIB);
+    settle();
     check("what is discarded goes back", full - used()? >= 2 * MIB)?;
     check("and is zero when it is used again", read(&reserved, 2 * MIB) == 0)?;
     check("the rest is as it was", read(&reserved, 0) == 7 && read(&reserved, 3 * MIB) == 7)

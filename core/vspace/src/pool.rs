@@ -162,8 +162,9 @@ impl<'n> Pool<'n> {
     /// Takes a node back that is in no tree any more.
     pub(crate) fn give_back(&mut self, node: u32) {
         let spare = self.spare;
-        *self.node_mut(node) = Node::EMPTY;
-        self.node_mut(node).places[BY_ADDRESS].links.right = spare;
+        let empty = self.node_mut(node);
+        empty.entry = Entry::Spare;
+        empty.places[BY_ADDRESS].links.right = spare;
         self.spare = node;
         self.spare_count += 1;
     }
@@ -173,13 +174,13 @@ impl<'n> Pool<'n> {
     pub(crate) fn node(&self, node: u32) -> &Node {
         #[cfg(test)]
         self.visits.set(self.visits.get() + 1);
-        let chunk = self.chunks[(node >> OFFSET_BITS) as usize].as_deref();
+        let chunk = self.chunks[(node >> OFFSET_BITS) as usize % MAX_CHUNKS].as_deref();
         &chunk.unwrap_or_default()[(node as usize & MAX_CHUNK_NODES) - 1]
     }
 
     #[inline]
     pub(crate) fn node_mut(&mut self, node: u32) -> &mut Node {
-        let chunk = self.chunks[(node >> OFFSET_BITS) as usize].as_deref_mut();
+        let chunk = self.chunks[(node >> OFFSET_BITS) as usize % MAX_CHUNKS].as_deref_mut();
         &mut chunk.unwrap_or_default()[(node as usize & MAX_CHUNK_NODES) - 1]
     }
 }
@@ -233,7 +234,11 @@ impl<const PLACE: usize> NodesMut for View<&mut Pool<'_>, PLACE> {
             }
         }
         match &mut self.0.node_mut(node).entry {
-            Entry::Free { most } => core::mem::replace(most, best) != best,
+            Entry::Free { most } => {
+                let former = core::mem::replace(most, best);
+                // Not as arrays, which would be compared byte by byte.
+                former.iter().zip(&best).any(|(former, best)| former != best)
+            }
             _ => false,
         }
     }

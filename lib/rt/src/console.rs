@@ -12,6 +12,7 @@ use interfaces::{CONSOLE, ConsoleClient, ConsoleError};
 use crate::channel::LmpPort;
 use crate::error::RtError;
 use crate::local::local;
+use crate::sync::Mutex;
 use crate::{dispatch, executor, names, thread, thread_local};
 
 /// Bytes of a line without an end that are kept at most.
@@ -33,6 +34,9 @@ local! {
 local! {
     static SESSION: RefCell<Option<Arc<Session>>> = RefCell::new(None);
 }
+/// Held by the thread that writes to the console.
+static WRITING: Mutex<()> = Mutex::new(());
+
 local! {
     /// Output goes to the kernel's log, whatever there is.
     static LOG_ONLY: Cell<bool> = Cell::new(false);
@@ -132,7 +136,12 @@ fn send_to(session: &Arc<Session>, bytes: &[u8]) {
         executor::spawn(async move {
             let _ = write.await;
         });
-    } else if let Err(ConsoleError::Call(_)) = session.write(bytes) {
+        return;
+    }
+    // One thread at a time: the console takes so many writes of a session and no more. Who ended while it wrote is past.
+    let others = thread::has_others() && !thread::is_alone();
+    let _turn = others.then(|| WRITING.checked_lock().ok());
+    if let Err(ConsoleError::Call(_)) = session.write(bytes) {
         // The console is gone, and a new session is opened by the next line.
         SESSION.with(|place| place.replace(None));
         sys::debug_print(bytes);

@@ -24,7 +24,7 @@ use vspace::{Area, Backing, LARGE_PAGE, Piece};
 
 use crate::error::RtError;
 use crate::local::local;
-use crate::{critical, memory, names, slots, vspace as space};
+use crate::{arch, critical, memory, names, slots, vspace as space};
 
 /// Bytes that a fault backs at a time.
 pub(crate) const CHUNK: u64 = 64 * 1024;
@@ -75,8 +75,8 @@ impl<T: Copy, const N: usize> Few<T, N> {
 }
 
 struct Stock {
-    /// Frames of [`CHUNK`] bytes.
-    frames: Few<CapAddr, FRAMES>,
+    /// Frames of [`CHUNK`] bytes, and whether they were in use before.
+    frames: Few<(CapAddr, bool), FRAMES>,
     /// Page tables of level 2 and 3.
     tables: [Few<CapAddr, TABLES>; 2],
     /// Empty slots.
@@ -109,6 +109,9 @@ fn stock<R>(f: impl FnOnce(&mut Stock) -> R) -> R {
 
 /// There are addresses that may fault from now on: also where only the stock can serve.
 pub(crate) fn expect_faults() {
+    if stock(|stock| stock.serves()) {
+        return;
+    }
     names::provide_memory();
     // Without a memory service there is what the domain has; a fault asks again.
     let _ = fill_up();
@@ -128,7 +131,7 @@ pub fn in_stock() -> usize {
 
 /// Gives the memory of the stock back, for those who look at their account.
 pub fn give_back_stock() {
-    while let Some(frame) = stock(|stock| stock.frames.pop()) {
+    while let Some((frame, _)) = stock(|stock| stock.frames.pop()) {
         slots::discard(frame);
     }
     for level in 0..2 {
@@ -137,14 +140,25 @@ pub fn give_back_stock() {
         }
     }
     stock(|stock| stock.wanted = LEAST_FRAMES);
+    space::drop_spare_tables();
+}
+
+/// Takes a frame of [`CHUNK`] bytes that was unmapped, if there is use for it; otherwise it goes back.
+pub(crate) fn recycle(frame: CapAddr) {
+    let kept = stock(|stock| stock.frames.count < LEAST_FRAMES + 2 && stock.frames.push((frame, true)));
+    if !kept {
+        slots::discard(frame);
+    }
 }
 
 /// Backs `address` so that an access with these `rights` can be made again. `inside`: the fault came out of a critical
 /// section.
 pub(crate) fn back(address: u64, rights: Rights, inside: bool) -> Result<(), Unbacked> {
-    let Some((area, gap)) = space::with(|books| Some((books.area(address)?, books.gap(address)))) else {
-        return Err(Unbacked::Nothing);
-    };
+    let found = space::with(|books| {
+        let (area, gap) = (books.area(address)?, books.gap(address));
+        Some((area, gap, books.table(3, address), books.spare_nodes()))
+    });
+    let (area, gap, table, nodes) = found.ok_or(Unbacked::Nothing)?;
     let chunk = match area.attributes.backing {
         Backing::Guard => return Err(Unbacked::Guard(area.attributes.tag)),
         Backing::Given => return Err(Unbacked::Nothing),
@@ -156,7 +170,7 @@ pub(crate) fn back(address: u64, rights: Rights, inside: bool) -> Result<(), Unb
     // A piece is there and yet the address faults: its frame was revoked.
     let gap = gap.ok_or(Unbacked::Nothing)?;
     if inside {
-        let done = back_small(address, &area, &gap);
+        let done = back_small(address, &area, &gap, table);
         LOW.with(|low| low.set(true));
         critical::want();
         return done;
@@ -164,33 +178,49 @@ pub(crate) fn back(address: u64, rights: Rights, inside: bool) -> Result<(), Unb
     if chunk == LARGE_PAGE && back_large(address, &area).is_ok() {
         return Ok(());
     }
-    fill_up_for_fault()?;
-    back_small(address, &area, &gap)
+    fill_up_for_fault(nodes)?;
+    back_small(address, &area, &gap, table)
 }
 
 /// Maps a frame of the stock over what of its chunk around `address` is in `gap`.
-fn back_small(address: u64, area: &Area, gap: &Range<u64>) -> Result<(), Unbacked> {
+fn back_small(address: u64, area: &Area, gap: &Range<u64>, table: Option<CapAddr>) -> Result<(), Unbacked> {
+    let table = match table {
+        Some(table) => table,
+        None => tables_from_stock(address)?,
+    };
     let start = address / CHUNK * CHUNK;
     let (base, end) = (start.max(gap.start), (start + CHUNK).min(gap.end));
-    for level in [2, 3] {
-        if space::with(|books| books.table(level, address)).is_none() {
-            let (table, slot) =
-                stock(|stock| Some((stock.tables[usize::from(level) - 2].pop()?, stock.slots.pop()?)))
-                    .ok_or(Unbacked::OutOfMemory)?;
-            if space::install(level, address, table, slot).is_err() {
-                stock(|stock| (stock.tables[usize::from(level) - 2].push(table), stock.slots.push(slot)));
-                return Err(Unbacked::OutOfMemory);
-            }
-        }
-    }
-    let (frame, mapping) =
+    let ((frame, used), mapping) =
         stock(|stock| Some((stock.frames.pop()?, stock.slots.pop()?))).ok_or(Unbacked::OutOfMemory)?;
     let piece = Piece { base, size: end - base, mapping, frame, large: false };
-    if space::enter(Cap::<Frame>::new(frame), 0, piece, area.attributes.rights).is_err() {
-        stock(|stock| (stock.frames.push(frame), stock.slots.push(mapping)));
+    let rights = area.attributes.rights;
+    if space::enter_in(table, Cap::<Frame>::new(frame), 0, piece, area, rights).is_err() {
+        stock(|stock| (stock.frames.push((frame, used)), stock.slots.push(mapping)));
         return Err(Unbacked::OutOfMemory);
     }
+    if used {
+        // SAFETY: just mapped, writable (only frames of writable areas are kept), and nobody has seen it yet.
+        unsafe { arch::zero(base, end - base) };
+    }
     Ok(())
+}
+
+/// Makes the tables over `address` of what is in stock: the one of level 3.
+#[cold]
+fn tables_from_stock(address: u64) -> Result<CapAddr, Unbacked> {
+    for level in [2, 3] {
+        if space::with(|books| books.table(level, address)).is_some() {
+            continue;
+        }
+        let place = usize::from(level) - 2;
+        let (table, slot) = stock(|stock| Some((stock.tables[place].pop()?, stock.slots.pop()?)))
+            .ok_or(Unbacked::OutOfMemory)?;
+        if space::install(level, address, table, slot).is_err() {
+            stock(|stock| (stock.tables[place].push(table), stock.slots.push(slot)));
+            return Err(Unbacked::OutOfMemory);
+        }
+    }
+    space::with(|books| books.table(3, address)).ok_or(Unbacked::OutOfMemory)
 }
 
 /// Puts a large page around `address`, if the books allow it and there is memory for one.
@@ -207,21 +237,27 @@ fn back_large(address: u64, area: &Area) -> Result<(), RtError> {
 }
 
 /// Fills the stock up if a fault would leave less than what critical sections may need, and more than before if that
-/// happens again and again.
-fn fill_up_for_fault() -> Result<(), Unbacked> {
+/// happens again and again. `nodes` are spare in the books.
+fn fill_up_for_fault(nodes: usize) -> Result<(), Unbacked> {
     let low = stock(|stock| {
-        let low = stock.frames.count <= LEAST_FRAMES
-            || stock.slots.count < SLOTS - FRAMES
-            || stock.tables.iter().any(|tables| tables.count == 0);
+        let low = !stock.serves();
         if low {
             stock.wanted = (stock.wanted * 2).min(FRAMES);
         }
         low
     });
-    if low {
-        fill_up().map_err(|_| Unbacked::OutOfMemory)
-    } else {
-        space::provide_nodes(4).map_err(|_| Unbacked::OutOfMemory)
+    if low || nodes < NODES { fill_up().map_err(|_| Unbacked::OutOfMemory) } else { Ok(()) }
+}
+
+/// Nodes of the books below which a fault adds some.
+const NODES: usize = 32;
+
+impl Stock {
+    /// Whether a fault leaves what critical sections may need.
+    fn serves(&self) -> bool {
+        self.frames.count >= LEAST_FRAMES
+            && self.slots.count > 2 * TABLES
+            && self.tables.iter().all(|tables| tables.count > 0)
     }
 }
 
@@ -252,7 +288,7 @@ fn fill() -> Result<(), RtError> {
     }
     while stock(|stock| stock.frames.count < stock.wanted) {
         let frame = memory::own_frame(CHUNK, PAGE_SIZE)?.into_cap().address();
-        stock(|stock| stock.frames.push(frame));
+        stock(|stock| stock.frames.push((frame, false)));
     }
     Ok(())
 }

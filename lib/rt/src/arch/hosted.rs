@@ -146,6 +146,10 @@ pub(crate) unsafe extern "C" fn save_fp(_to: *mut FpContext) {}
 /// Never called.
 pub(crate) unsafe extern "C" fn load_fp(_from: *const FpContext) {}
 
+/// # Safety
+/// As for writing to a pointer.
+pub(crate) unsafe fn zero(_address: u64, _bytes: u64) {}
+
 pub(crate) extern "C" fn resume(_base: *mut u8, _area: u64) -> ! {
     unreachable!("there are no upcalls")
 }

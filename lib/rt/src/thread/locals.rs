@@ -1,20 +1,38 @@
 //! Values that each thread has of its own.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::any::Any;
 use core::cell::RefCell;
 use core::marker::PhantomData;
 
 use super::table::with_own_block;
 
-/// The values of one thread, by the address of their key.
-pub(super) struct Locals(RefCell<BTreeMap<usize, *const dyn Any>>);
+/// The values of one thread, with the addresses of their keys. They are few.
+pub(super) struct Locals(RefCell<Vec<(usize, *const dyn Any)>>);
 
 impl Locals {
     pub(super) const fn new() -> Locals {
-        Locals(RefCell::new(BTreeMap::new()))
+        Locals(RefCell::new(Vec::new()))
     }
+    fn find(&self, key: usize) -> Option<*const dyn Any> {
+        self.0.borrow().iter().find(|value| value.0 == key).map(|value| value.1)
+    }
+}
+
+/// Adds a value of the running thread. The room for it is made outside of the critical section, where the heap may grow.
+fn add(key: usize, value: *const dyn Any) {
+    let (length, capacity) =
+        with_own_block(|block| (block.locals.0.borrow().len(), block.locals.0.borrow().capacity()));
+    if length == capacity {
+        let mut larger = Vec::with_capacity(2 * capacity + 2);
+        let former = with_own_block(|block| {
+            larger.append(&mut block.locals.0.borrow_mut());
+            block.locals.0.replace(larger)
+        });
+        drop(former);
+    }
+    with_own_block(|block| block.locals.0.borrow_mut().push((key, value)));
 }
 
 /// A value of which each thread has its own, made when the thread first looks at it. See [`crate::thread_local!`].
@@ -32,16 +50,14 @@ impl<T: 'static> LocalKey<T> {
     /// Looks at the running thread's value.
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
         let key = core::ptr::from_ref(self).cast::<u8>() as usize;
-        let found = with_own_block(|block| block.locals.0.borrow().get(&key).copied());
+        let found = with_own_block(|block| block.locals.find(key));
         let value = match found {
             Some(value) => value,
             None => {
                 // Made outside of everything: it may look at other such values.
                 let made: *const dyn Any = Box::into_raw(Box::new((self.make)()));
-                // If making it has made one already, that may be in use: it stays as it is, for ever.
-                with_own_block(|block| {
-                    crate::heap::reserve_only(|| block.locals.0.borrow_mut().insert(key, made));
-                });
+                // If making it has made one already, that one is found from here on, and this one stays unused.
+                add(key, made);
                 made
             }
         };
@@ -57,7 +73,7 @@ impl<T: 'static> LocalKey<T> {
 /// Drops the values of the running thread, which ends.
 pub(super) fn drop_own() {
     // Dropping one may make another.
-    while let Some((_, value)) = with_own_block(|block| block.locals.0.borrow_mut().pop_first()) {
+    while let Some((_, value)) = with_own_block(|block| block.locals.0.borrow_mut().pop()) {
         // SAFETY: made by `Box::into_raw` in `LocalKey::with`, and out of the map now.
         drop(unsafe { Box::from_raw(value.cast_mut()) });
     }

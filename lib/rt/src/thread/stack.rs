@@ -59,7 +59,7 @@ impl Stack {
     fn make(bytes: u64) -> Result<Stack, RtError> {
         let whole = GUARD.checked_add(bytes).ok_or(RtError::NoAddress)?;
         let lazy = Backing::Lazy { chunk: pager::CHUNK };
-        let attributes = |backing| Attributes { rights: DATA, backing, tag: 0 };
+        let attributes = |backing| Attributes { rights: DATA, backing, tag: space::STACK };
         // Reserved as one, so that both parts lie together; then each by its address.
         space::provide_nodes(3)?;
         let base = space::reserve_area(whole, PAGE_SIZE, attributes(Backing::Guard))?;

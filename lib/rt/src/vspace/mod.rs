@@ -18,25 +18,24 @@ mod reserved;
 
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::cap::VNODE_SIZE;
 use abi::{CapAddr, PAGE_SIZE, Rights};
 use sys::{Any, Cap, CapKind, Mappable, Mapping, VNode, VNodeL0, VNodeL1, VNodeL2, VNodeL3, Window};
-use vspace::{Attributes, Error, LARGE_PAGE, Node, Piece, Space, Statistics};
+use vspace::{Area, Attributes, Error, LARGE_PAGE, Node, Piece, Space, Statistics};
 
 use crate::critical;
 use crate::error::RtError;
-use crate::heap::reserve_only;
-use crate::local::local;
-use crate::memory;
+use crate::local::{local, raw_local};
 use crate::owned::OwnedCap;
-use crate::slots;
+use crate::{memory, pager, slots};
 
 #[cfg_attr(not(any(target_os = "none", test)), expect(unused_imports))]
 pub(crate) use handover::init;
 pub use mapped::{Mapped, map, map_at};
 pub use reserved::{Paging, Reserved, reserve, reserve_at};
-pub(crate) use reserved::{map_owned, promised, reserve_for_heap};
+pub(crate) use reserved::{STACK, map_owned, promised, reserve_for_heap};
 
 /// Nodes that are left for faults, and for the operations by which the heap grows while nodes are added.
 const SPARE_NODES: usize = 48;
@@ -48,9 +47,9 @@ const MOST_NODES: usize = 16384;
 local! {
     static SPACE: RefCell<Space<'static>> = RefCell::new(Space::new());
 }
-local! {
+raw_local! {
     /// What the builder handed over is in the books. Most programs never look at them, and save the time.
-    static BEGUN: Cell<bool> = Cell::new(false);
+    static BEGUN: AtomicBool = AtomicBool::new(false);
 }
 local! {
     /// Nodes to be added next, and whether that is going on.
@@ -62,10 +61,12 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Space<'static>) -> R) -> R {
     critical::probe_stack();
     SPACE.with(|space| {
         let mut space = space.borrow_mut();
-        if !BEGUN.with(|begun| begun.replace(true)) {
+        if !BEGUN.with(|begun| begun.load(Ordering::Relaxed)) {
+            BEGUN.with(|begun| begun.store(true, Ordering::Relaxed));
             handover::begin(&mut space);
         }
-        reserve_only(|| f(&mut space))
+        // The books allocate nothing.
+        f(&mut space)
     })
 }
 
@@ -152,21 +153,49 @@ pub(crate) fn unmap(range: Range<u64>) {
         let Some((area, piece)) = gone else { return };
         reserved::note_backed(&area, -(piece.size as i64));
         slots::discard(piece.mapping);
-        if piece.frame != CapAddr::NULL {
+        if piece.frame == CapAddr::NULL {
+        } else if reserved::is_chunk(&area, &piece) {
+            pager::recycle(piece.frame);
+        } else {
             slots::discard(piece.frame);
         }
     }
 }
 
-/// Page tables that nothing is in any more go, the deepest first.
+/// Page tables that nothing is in any more go, the deepest first. One of level 3 stays: whoever maps a page and takes it
+/// away, again and again, would make one each time.
 pub(crate) fn drop_empty_tables() {
     while let Some(table) = with(|space| {
         let table = space.empty_table()?;
+        let kept = KEPT.with(Cell::get);
+        if table.level == 3 && (kept == NONE_KEPT || kept == table.base) {
+            KEPT.with(|kept| kept.set(table.base));
+            return None;
+        }
         space.remove_table(table.level, table.base).ok()
     }) {
         slots::discard(table.mapping);
         slots::discard(table.vnode);
     }
+}
+
+/// The empty table that was kept goes too.
+pub(crate) fn drop_spare_tables() {
+    critical::section(|| {
+        KEPT.with(|kept| kept.set(KEEP_NONE));
+        drop_empty_tables();
+        KEPT.with(|kept| kept.set(NONE_KEPT));
+    });
+}
+
+/// No table is kept yet.
+const NONE_KEPT: u64 = u64::MAX;
+/// No table is to be kept: the base of none.
+const KEEP_NONE: u64 = u64::MAX - 1;
+
+local! {
+    /// Where the table begins that stays although it is empty.
+    static KEPT: Cell<u64> = Cell::new(NONE_KEPT);
 }
 
 /// Shows a part of an object at `base`, in one piece. Its table is made if it is missing.
@@ -214,15 +243,25 @@ pub(crate) fn enter<T: Mappable>(
     piece: Piece,
     rights: Rights,
 ) -> Result<(), RtError> {
-    let (level, entry) = if piece.large { (2, LARGE_PAGE) } else { (3, PAGE_SIZE) };
-    let table = with(|space| space.table(level, piece.base)).ok_or(RtError::NotAvailable)?;
+    let level = if piece.large { 2 } else { 3 };
+    let found = with(|space| Some((space.table(level, piece.base)?, space.area(piece.base)?)));
+    let (table, area) = found.ok_or(RtError::NotAvailable)?;
+    enter_in(table, object, offset, piece, &area, rights)
+}
+
+/// As [`enter`], where the table and the area are known.
+pub(crate) fn enter_in<T: Mappable>(
+    table: CapAddr,
+    object: Cap<T>,
+    offset: u64,
+    piece: Piece,
+    area: &Area,
+    rights: Rights,
+) -> Result<(), RtError> {
+    let entry = if piece.large { LARGE_PAGE } else { PAGE_SIZE };
     let window =
         Window { first: piece.base / entry % 512, entries: piece.size / entry, offset, rights, fill: true };
-    let area = with(|space| {
-        space.insert_piece(piece)?;
-        Ok(space.area(piece.base))
-    });
-    let area = area.map_err(refusal)?;
+    with(|space| space.insert_piece(piece)).map_err(refusal)?;
     let mapped = if piece.large {
         Cap::<VNodeL2>::new(table).map(object, window, piece.mapping)
     } else {
@@ -230,9 +269,7 @@ pub(crate) fn enter<T: Mappable>(
     };
     match mapped {
         Ok(()) => {
-            if let Some(area) = area {
-                reserved::note_backed(&area, piece.size as i64);
-            }
+            reserved::note_backed(area, piece.size as i64);
             Ok(())
         }
         Err(error) => {
@@ -244,6 +281,9 @@ pub(crate) fn enter<T: Mappable>(
 
 /// Makes the tables over `address` that are missing, down to `level`.
 pub(crate) fn make_tables(address: u64, level: u8) -> Result<(), RtError> {
+    if with(|space| space.table(level, address)).is_some() {
+        return Ok(());
+    }
     for missing in 1..=level {
         if with(|space| space.table(missing, address)).is_some() {
             continue;

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use abi::{CapAddr, PAGE_SIZE, Rights};
 use sys::Frame;
-use vspace::{Area, Attributes, Backing, LARGE_PAGE};
+use vspace::{Area, Attributes, Backing, LARGE_PAGE, Piece};
 
 use super::mapped::whole_pages;
 use super::{drop_empty_tables, place, protect_area, release_area, reserve_area, reserve_area_at, unmap};
@@ -71,6 +71,17 @@ pub(super) fn note_backed(area: &Area, bytes: i64) {
     if area.attributes.tag == HEAP && matches!(area.attributes.backing, Backing::Lazy { .. }) {
         PROMISED.with(|promised| promised.set(promised.get().saturating_add_signed(-bytes)));
     }
+}
+
+/// Marks the areas of stacks, whose first frames are smaller than a chunk.
+pub(crate) const STACK: u32 = 2;
+
+/// Whether a piece shows a frame of a chunk that can serve again: it has to be zeroed by writing to it.
+pub(super) fn is_chunk(area: &Area, piece: &Piece) -> bool {
+    matches!(area.attributes.backing, Backing::Lazy { .. })
+        && area.attributes.tag != STACK
+        && area.attributes.rights.contains(Rights::WRITE)
+        && !piece.large
 }
 
 /// Addresses for a large block of the heap.
