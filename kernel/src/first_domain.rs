@@ -10,9 +10,9 @@ use abi::boot::{
 use abi::cap::{L1_CNODE_MIN_SIZE, L2_CNODE_SIZE, L2_SLOTS, SLOT_SIZE, VNODE_SIZE};
 use abi::frame::DispatcherFrame;
 use abi::layout::{
-    EARLY_RAM, FRAME_BASE, FRAME_SIZE, KERNEL, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER,
-    SELF_FRAME, SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME, START_MAGIC, SpaceKind,
-    SpaceRecord, StartInfo, TASK_CNODE,
+    EARLY_RAM, FRAME_BASE, FRAME_SIZE, KERNEL, NAMES_OWN, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE,
+    SELF_DISPATCHER, SELF_FRAME, SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME,
+    START_MAGIC, SpaceKind, SpaceRecord, StartInfo, TASK_CNODE,
 };
 use abi::{CapAddr, CapType, ErrorKind, PAGE_SIZE, Rights};
 use archive::Archive;
@@ -383,8 +383,13 @@ impl<'a> Builder<'a> {
     }
 
     fn dispatcher(&mut self) -> DispatcherRef {
-        let slot = self.slot(SELF_DISPATCHER);
-        let base = self.make(CapType::Dispatcher, DISPATCHER_BYTES, DISPATCHER_BYTES, slot);
+        // As every other domain, `init` has its dispatcher without the right to revoke it.
+        let made = self.slot(NAMES_OWN);
+        let base = self.make(CapType::Dispatcher, DISPATCHER_BYTES, DISPATCHER_BYTES, made);
+        let (slot, rights) = (self.slot(SELF_DISPATCHER), Rights::READ.or(Rights::WRITE).or(Rights::EXECUTE));
+        let Core { db, machine, .. } = &mut *self.core;
+        done("its dispatcher", db.copy(machine, made, slot, rights));
+        done("its dispatcher", db.delete(machine, made));
         done("its dispatcher", DispatcherRef::at(base).ok_or(ErrorKind::BadType))
     }
 

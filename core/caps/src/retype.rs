@@ -38,8 +38,9 @@ impl Db {
     ///
     /// New regions inherit the source's rights and unit; they may not overlap any other descendant of the source. Kernel
     /// objects need WRITE on the source and get READ, WRITE, EXECUTE and the source's REVOKE; their memory is zeroed
-    /// here. EndPoints and Notifys need WRITE on the dispatcher and get READ, WRITE and its REVOKE; making one of an index
-    /// that has one of the same kind gives a further copy of it.
+    /// here. EndPoints and Notifys need WRITE on the dispatcher and get READ, WRITE and REVOKE: whoever makes one may end it,
+    /// without being able to end the dispatcher. Making one of an index that has one of the same kind gives a further copy
+    /// of it, with REVOKE only if the dispatcher's capability has it.
     ///
     /// # Errors
     /// `EmptySlot`, `InDelete`, `Frozen`; `BadType`, `IllegalRetype`; `BadCount`; `BadSize`, `Unaligned`;
@@ -195,10 +196,10 @@ impl Db {
 
     /// Makes one endpoint or notification, or a further copy of it.
     fn commit_event<M: Machine>(&mut self, m: &mut M, s: &Slot, ty: CapType, key: &Key, dst: SlotRef) {
-        let rights = Rights::READ.or(Rights::WRITE).or(s.rights.and(Rights::REVOKE));
-        let new = New {
+        let access = Rights::READ.or(Rights::WRITE);
+        let mut new = New {
             ty,
-            rights,
+            rights: access.or(Rights::REVOKE),
             flags: Flags::default(),
             unit: s.unit,
             base: s.base,
@@ -208,6 +209,7 @@ impl Db {
         };
         let place = self.tree.predecessor(&View(m), |v, n| key.cmp_slot(v.0.slot(SlotRef(n))).is_le());
         if Key::of(m.slot(SlotRef(place))) == *key {
+            new.rights = access.or(s.rights.and(Rights::REVOKE));
             self.add_copy(m, dst, &new, SlotRef(place));
         } else {
             self.add_node(m, dst, &new, place);

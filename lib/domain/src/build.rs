@@ -131,6 +131,8 @@ struct Site<'a, H: Host> {
     tables: u64,
 }
 
+/// What a child may do with what the builder, or whoever it deals with, has a copy of: all but take that copy away.
+const NOT_REVOKE: Rights = Rights::READ.or(Rights::WRITE).or(Rights::EXECUTE);
 /// Entries of a page table.
 const ENTRIES: u64 = VNODE_SIZE / 8;
 /// The builder's own root CNode.
@@ -338,13 +340,17 @@ impl<H: Host> Site<'_, H> {
     }
 
     fn dispatcher(&mut self) -> sys::Result<()> {
-        let dispatcher: Cap<Dispatcher> = self.task(SELF_DISPATCHER);
+        let dispatcher = Cap::<Dispatcher>::new(self.slots.dispatcher);
         let bytes = self.plan.sizes.dispatcher;
         self.host.retype::<Ram, Dispatcher>(self.ram, self.plan.dispatcher, bytes, 1, dispatcher.into())?;
-        self.host.copy(dispatcher, Place::Own(self.slots.dispatcher), Rights::ALL)?;
-        let names: Cap<EndPoint> = self.task(NAMES_OWN);
+        // A child that could revoke its dispatcher could not be stopped or asked how it ended any more.
+        self.host.copy(dispatcher, self.task::<Dispatcher>(SELF_DISPATCHER).into(), NOT_REVOKE)?;
+        // Through the slot for the copy that can only be sent to.
+        let (names, own) = (Cap::<EndPoint>::new(self.slots.names), self.task::<EndPoint>(NAMES_OWN));
         self.host.make_endpoint(dispatcher, 0, names.into())?;
-        self.host.copy(names, Place::Own(self.slots.names), Rights::WRITE)?;
+        self.host.copy(names, own.into(), NOT_REVOKE)?;
+        self.host.delete(names.into())?;
+        self.host.copy(own, names.into(), Rights::WRITE)?;
         let configuration = Configuration {
             cspace: self.task(ROOT_CNODE),
             vspace: self.task(ROOT_VNODE),

@@ -278,8 +278,11 @@ impl Spawn for Spawner {
         process.doomed = true;
         let dispatcher = dispatcher_of(process.child.as_ref());
         drop(table);
-        // One that has ended by itself meanwhile cannot be stopped, and need not be.
-        dispatcher.map_or(Ok(()), |dispatcher| dispatcher.stop().or(Ok(())))
+        if dispatcher.is_some_and(|dispatcher| dispatcher.stop().is_err()) {
+            // There is no such dispatcher any more, so its end is not announced either. What it is made of goes all the same.
+            self.finish(pid);
+        }
+        Ok(())
     }
 
     fn client_gone(&self, _: &Caller) {

@@ -245,8 +245,11 @@ impl Model {
         };
         for i in 0..args.count {
             let revoke = c.rights.bits() & 8;
+            let index = if event { (args.offset + i) as u32 } else { 0 };
+            let is_copy =
+                event && self.caps.values().any(|it| (it.ty, it.base, it.index) == (args.ty, c.base, index));
             let rights = match () {
-                () if event => Rights::from_bits(3 | revoke),
+                () if event => Rights::from_bits(3 | if is_copy { revoke } else { 8 }),
                 () if object.is_some() => Rights::from_bits(7 | revoke),
                 () => c.rights,
             };
@@ -255,7 +258,7 @@ impl Model {
                 root: c.root && args.ty == CapType::Ram,
                 base: if event { c.base } else { c.base + args.offset + i * size },
                 size: if event { c.size } else { size },
-                index: if event { (args.offset + i) as u32 } else { 0 },
+                index,
                 rights,
                 unit,
                 shows: None,

@@ -116,6 +116,27 @@ fn rights_pass_on_and_objects_need_write() {
 }
 
 #[test]
+fn an_endpoint_is_its_makers_to_revoke_though_the_dispatcher_is_not() {
+    let mut w = with_memory();
+    w.retype(slot(MEMORY), CapType::Dispatcher, 0, 0, 1, slot(A)).unwrap();
+    w.copy(slot(A), slot(B), Rights::READ.or(Rights::WRITE)).unwrap();
+    let mut make =
+        |from, index, dst| w.retype(slot(from), CapType::EndPoint, index, 0, 1, slot(dst)).unwrap();
+    make(B, 0, C);
+    make(A, 1, C + 1);
+    // What somebody else has made is not.
+    make(B, 1, C + 2);
+    make(A, 0, C + 3);
+    let rights = [0, 1, 2, 3].map(|index| w.get(slot(C + index)).rights().bits());
+    assert_eq!(rights, [11, 11, 3, 11]);
+    assert_eq!(w.revoke(slot(B)), Err(ErrorKind::MissingRight));
+    assert_eq!(w.revoke(slot(C + 2)), Err(ErrorKind::MissingRight));
+    assert!(w.revoke(slot(C)).is_ok());
+    assert!(w.get(slot(C + 3)).is_empty() && !w.get(slot(C + 1)).is_empty());
+    w.tear_down();
+}
+
+#[test]
 fn kernel_objects_are_zeroed_when_made_and_when_they_end() {
     let mut w = with_memory();
     let (base, size) = (page(RAM_PAGE), 8192);

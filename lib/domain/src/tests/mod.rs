@@ -84,6 +84,18 @@ fn a_child_finds_its_well_known_capabilities_and_nothing_else_in_its_task_cnode(
 }
 
 #[test]
+fn a_child_cannot_revoke_what_its_builder_holds_a_copy_of() {
+    let (model, built) = Case::usual().build(None);
+    let child = built.unwrap();
+    let task = model.at(model.root_of_child(), TASK_CNODE).unwrap().base;
+    for address in [SELF_DISPATCHER, NAMES_OWN] {
+        let rights = model.at(task, address.slot()).unwrap().rights;
+        assert!(rights.contains(Rights::READ.or(Rights::WRITE)) && !rights.contains(Rights::REVOKE));
+    }
+    assert_eq!(model.get(child.dispatcher().address()).unwrap().rights, Rights::ALL);
+}
+
+#[test]
 fn segments_are_mapped_with_their_own_rights_contents_and_zero_tails() {
     let (model, built) = Case::usual().build(None);
     let _child = built.unwrap();
