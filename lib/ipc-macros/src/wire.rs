@@ -39,7 +39,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             #[inline(always)]
             fn decode<Source: ::ipc::wire::Source>(
                 source: &mut Source,
-            ) -> ::core::result::Result<Self, ::ipc::Malformed> {
+            ) -> ::core::result::Result<Self, ::ipc::DecodeError> {
                 let _ = &source;
                 #decode
             }
@@ -114,7 +114,7 @@ fn enumeration(data: &syn::DataEnum) -> Shape {
         quote! { #number => Ok(Self::#name { #(#decode),* }), }
     });
     let decode = quote! {
-        match source.integer(1)? { #(#arms)* _ => Err(::ipc::Malformed) }
+        match source.integer(1)? { #(#arms)* _ => Err(::ipc::DecodeError::Malformed) }
     };
     Shape { words: quote! { 1 + #words }, capabilities, encode, decode }
 }

@@ -77,8 +77,7 @@ impl<P: Port> Channel<P> {
             if state.outgoing.size() > 4 * self.limit + MAX_REQUESTS * PAYLOAD_BYTES {
                 return Some(message);
             }
-            state.outgoing.push(message);
-            None
+            state.outgoing.push(message).err()
         });
         match message {
             None => self.pump(),
@@ -96,7 +95,8 @@ impl<P: Port> Channel<P> {
                 Step::Refused { method, sequence, .. } => {
                     let body = Body::word(CallError::BadCapability as u64);
                     let message = Message::new(KIND_ERROR, method, sequence, body, None);
-                    self.state.with(|state| state.outgoing.push_front(message));
+                    // The message that was taken out has left its place.
+                    let _ = self.state.with(|state| state.outgoing.push_front(message));
                 }
                 Step::Rest => return,
                 // The runtime reports it too, to `on_peer_gone`, which has the service to tell.
@@ -124,7 +124,7 @@ impl<P: Port> Channel<P> {
         let packet = Packet { header: header.0, words: [reason as u64, 0, 0, 0, 0, 0, 0] };
         if self.port.send(&packet, None) == Err(SendError::Full) {
             let message = Message::new(KIND_CLOSE, 0, 0, Body::word(reason as u64), None);
-            self.state.with(|state| state.outgoing.push(message));
+            self.state.with(|state| state.outgoing.push_last(message));
         }
     }
 

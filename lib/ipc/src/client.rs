@@ -1,6 +1,6 @@
 //! The client's end of a channel: calls, blocking or as futures, any number at once.
 
-use crate::error::{CallError, Malformed};
+use crate::error::{CallError, DecodeError};
 use crate::message::{
     Assembled, Assembly, Body, KIND_CALL, KIND_CANCEL, KIND_CLOSE, KIND_ERROR, KIND_FRAGMENT, KIND_HELLO,
     KIND_ONE_WAY, KIND_REPLY, Message, Outgoing, Step, discard_given, is_whole,
@@ -98,15 +98,15 @@ impl<P: Port> Client<P> {
     ) -> Result<R, CallError> {
         match decode_packet(header, words, capability) {
             Ok(value) => Ok(value),
-            Err(Malformed) => self.bad_reply(capability),
+            Err(error) => self.bad_reply((error, capability)),
         }
     }
 
     /// An answer that is no value of the expected type.
     #[cold]
-    fn bad_reply<R>(&self, capability: Option<CapAddr>) -> Result<R, CallError> {
+    fn bad_reply<R>(&self, (error, capability): (DecodeError, Option<CapAddr>)) -> Result<R, CallError> {
         self.discard(capability);
-        Err(CallError::BadReply)
+        Err(error.or(CallError::BadReply))
     }
 
     /// Sends a message of one packet of words, and may already have waited for its answer.
@@ -170,10 +170,10 @@ impl<P: Port> Client<P> {
             return Ok(Message::new(kind, method, 0, body, capability));
         }
         let (bytes, capability) = ByteSink::collect(arguments);
-        if bytes.len() > self.limit {
-            discard_given(&self.port, capability);
-            return Err(CallError::TooLong);
-        }
+        let bytes = bytes.ok_or(CallError::OutOfMemory);
+        let checked =
+            bytes.and_then(|it| if it.len() > self.limit { Err(CallError::TooLong) } else { Ok(it) });
+        let bytes = checked.inspect_err(|_| discard_given(&self.port, capability))?;
         Ok(Message::new(kind, method, 0, Body::Bytes(bytes), capability))
     }
 
@@ -205,7 +205,7 @@ impl<P: Port> Client<P> {
     fn finish<R: Decode>(&self, taken: Taken) -> Result<R, CallError> {
         match taken {
             Taken::Failed(error) => Err(error),
-            Taken::Long(message) => decode_long(message).or_else(|capability| self.bad_reply(capability)),
+            Taken::Long(message) => decode_long(message).or_else(|bad| self.bad_reply(bad)),
             Taken::NotYet => Err(CallError::BadReply),
         }
     }
@@ -222,13 +222,31 @@ impl<P: Port> Client<P> {
             if state.pending.dead().is_some() {
                 return Some(message);
             }
-            state.outgoing.push(message);
-            None
+            state.outgoing.push(message).err()
         });
         match refused {
-            // The request has failed with all others, or will when it is looked at.
-            Some(message) => discard_given(&self.port, message.capability),
+            Some(message) => self.not_queued(&message),
             None => self.pump(),
+        }
+    }
+
+    /// There is no memory to queue a message, or the channel has ended: then its request has failed with all others, or
+    /// will when it is looked at.
+    #[cold]
+    fn not_queued(&self, message: &Message) {
+        discard_given(&self.port, message.capability);
+        match message.kind {
+            KIND_CALL | KIND_ONE_WAY => {
+                let failed = |state: &mut State<P::Thread>| {
+                    state.pending.fail(message.sequence, CallError::OutOfMemory)
+                };
+                let waiter = self.state.with(failed);
+                self.wake(waiter);
+            }
+            // Without the greeting no request would be understood.
+            KIND_HELLO => self.fail_all(CallError::OutOfMemory),
+            // An answer that nobody wants will come, and meet nobody.
+            _ => {}
         }
     }
 

@@ -47,6 +47,8 @@ call_errors! {
     BadCapability = 11, "the capability cannot be sent";
     /// The server closed this channel in an orderly way.
     Closed = 12, "the server closed the channel";
+    /// One of the two ends has no memory for the message. The channel goes on.
+    OutOfMemory = 13, "not enough memory for the message";
 }
 
 impl fmt::Display for CallError {
@@ -57,6 +59,21 @@ impl fmt::Display for CallError {
 
 impl core::error::Error for CallError {}
 
-/// Bytes or words that are no value of the expected type.
+/// Why bytes or words do not become a value of the expected type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Malformed;
+pub enum DecodeError {
+    /// They are no such value.
+    Malformed,
+    /// There is no memory for it.
+    OutOfMemory,
+}
+
+impl DecodeError {
+    /// What the caller is told: `malformed` if the value was to blame.
+    pub(crate) const fn or(self, malformed: CallError) -> CallError {
+        match self {
+            DecodeError::Malformed => malformed,
+            DecodeError::OutOfMemory => CallError::OutOfMemory,
+        }
+    }
+}

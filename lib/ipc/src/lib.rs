@@ -58,7 +58,7 @@ mod server;
 pub mod wire;
 
 pub use client::{Call, Client, Stub};
-pub use error::{CallError, Malformed};
+pub use error::{CallError, DecodeError};
 pub use ipc_macros::{Wire, interface};
 pub use message::{
     DEFAULT_LIMIT, KIND_CALL, KIND_CANCEL, KIND_CLOSE, KIND_ERROR, KIND_FRAGMENT, KIND_HELLO, KIND_ONE_WAY,

@@ -132,11 +132,13 @@ pub(crate) enum Step {
 pub(crate) struct Outgoing {
     queue: VecDeque<Message>,
     size: usize,
+    /// What goes out behind the queue: it has a place even when there is no memory.
+    last: Option<Message>,
 }
 
 impl Outgoing {
     pub(crate) const fn new() -> Outgoing {
-        Outgoing { queue: VecDeque::new(), size: 0 }
+        Outgoing { queue: VecDeque::new(), size: 0, last: None }
     }
 
     #[inline(always)]
@@ -149,14 +151,34 @@ impl Outgoing {
         self.size
     }
 
-    pub(crate) fn push(&mut self, message: Message) {
+    /// Gives the message back if there is no memory to keep it.
+    pub(crate) fn push(&mut self, message: Message) -> Result<(), Message> {
+        if self.queue.try_reserve(1).is_err() {
+            return Err(message);
+        }
         self.size += message.body.size();
         self.queue.push_back(message);
+        Ok(())
     }
 
-    pub(crate) fn push_front(&mut self, message: Message) {
+    /// As [`Outgoing::push`]; the message goes out next.
+    pub(crate) fn push_front(&mut self, message: Message) -> Result<(), Message> {
+        if self.queue.try_reserve(1).is_err() {
+            return Err(message);
+        }
         self.size += message.body.size();
         self.queue.push_front(message);
+        Ok(())
+    }
+
+    /// The very last message of this end: it needs no memory.
+    pub(crate) fn push_last(&mut self, message: Message) {
+        self.size += message.body.size();
+        self.last = Some(message);
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        self.queue.pop_front().or_else(|| self.last.take())
     }
 
     /// Takes a message back of which nothing is out yet.
@@ -173,7 +195,7 @@ impl Outgoing {
 
     /// Drops everything that waits.
     pub(crate) fn clear<P: Port>(&mut self, port: &P) {
-        while let Some(message) = self.queue.pop_front() {
+        while let Some(message) = self.pop() {
             self.drop_message(port, message);
         }
     }
@@ -188,7 +210,7 @@ impl Outgoing {
     /// Sends one packet of the first message. Runs inside the lock, so that no packet of another
     /// thread or upcall gets between looking and sending.
     pub(crate) fn step<P: Port>(&mut self, port: &P) -> Step {
-        let Some(message) = self.queue.front_mut() else { return Step::Rest };
+        let Some(message) = self.queue.front_mut().or(self.last.as_mut()) else { return Step::Rest };
         let mut packet = Packet::default();
         let end = message.next_packet(&mut packet);
         let capability = if message.sent == 0 { message.capability } else { None };
@@ -198,7 +220,7 @@ impl Outgoing {
             Err(SendError::PeerGone) => return Step::PeerGone,
             Err(SendError::BadCapability) => {
                 let (method, sequence) = (message.method, message.sequence);
-                if let Some(message) = self.queue.pop_front() {
+                if let Some(message) = self.pop() {
                     self.drop_message(port, message);
                 }
                 return Step::Refused { method, sequence };
@@ -210,7 +232,7 @@ impl Outgoing {
         }
         let (kind, sequence) = (message.kind, message.sequence);
         self.size -= message.body.size();
-        self.queue.pop_front();
+        self.pop();
         Step::Finished { kind, sequence }
     }
 }
@@ -229,19 +251,37 @@ pub(crate) struct Assembled {
     /// Header of its first packet.
     pub(crate) header: Header,
     pub(crate) bytes: Vec<u8>,
+    /// There was no memory for it: the bytes are not there.
+    pub(crate) lost: bool,
     pub(crate) capability: Option<CapAddr>,
+}
+
+impl Assembled {
+    /// A message for which there is no memory fails alone: its packets are let pass, so that those of the next one are
+    /// understood.
+    fn append(&mut self, bytes: &[u8]) {
+        if self.lost {
+        } else if self.bytes.try_reserve(bytes.len()).is_ok() {
+            self.bytes.extend_from_slice(bytes);
+        } else {
+            self.lost = true;
+            self.bytes = Vec::new();
+        }
+    }
 }
 
 /// The message that is coming in packet by packet, if one is.
 pub(crate) struct Assembly {
     current: Option<Assembled>,
+    /// Bytes of it that came so far.
+    length: usize,
     limit: usize,
 }
 
 impl Assembly {
     /// Messages longer than `limit` bytes are a violation of the protocol.
     pub(crate) const fn new(limit: usize) -> Assembly {
-        Assembly { current: None, limit }
+        Assembly { current: None, length: 0, limit }
     }
 
     /// Takes a packet that is not a whole message. On an error the channel is to be closed, and the
@@ -274,7 +314,10 @@ impl Assembly {
         if self.current.is_some() {
             return Err(CallError::BadPeer);
         }
-        self.current = Some(Assembled { header, bytes: bytes.into(), capability });
+        let mut begun = Assembled { header, bytes: Vec::new(), lost: false, capability };
+        begun.append(bytes);
+        self.current = Some(begun);
+        self.length = bytes.len();
         Ok(())
     }
 
@@ -285,10 +328,11 @@ impl Assembly {
         if !same || capability.is_some() {
             return Err(CallError::BadPeer);
         }
-        if current.bytes.len() + bytes.len() > self.limit {
+        self.length += bytes.len();
+        if self.length > self.limit {
             return Err(CallError::TooLong);
         }
-        current.bytes.extend_from_slice(bytes);
+        current.append(bytes);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! The low bits of a sequence number are an index into the table, the rest counts how often the slot
 //! was used, so that a late answer to a request that was given up matches nothing.
 
-use crate::error::{CallError, Malformed};
+use crate::error::{CallError, DecodeError};
 use crate::message::{Assembled, MAX_REQUESTS};
 use crate::wire::{Decode, Words, copy_words, decode_bytes};
 use abi::CapAddr;
@@ -105,6 +105,7 @@ impl<T: Copy> Pending<T> {
         if index == MAX_REQUESTS {
             return Err(CallError::TooManyRequests);
         }
+        self.slots.try_reserve(1).map_err(|_| CallError::OutOfMemory)?;
         self.slots.push(Slot {
             sequence: index as u32,
             phase: Phase::Free(NONE),
@@ -236,7 +237,10 @@ impl<T: Copy> Pending<T> {
     }
 }
 
-/// Decodes an answer of many packets, outside of the lock. `Err`: its capability is to be deleted.
-pub(crate) fn decode_long<R: Decode>(message: Assembled) -> Result<R, Option<CapAddr>> {
-    decode_bytes(&message.bytes, message.capability).map_err(|Malformed| message.capability)
+/// Decodes an answer of many packets, outside of the lock. `Err`: why not, and its capability, which is to be deleted.
+pub(crate) fn decode_long<R: Decode>(message: Assembled) -> Result<R, (DecodeError, Option<CapAddr>)> {
+    if message.lost {
+        return Err((DecodeError::OutOfMemory, message.capability));
+    }
+    decode_bytes(&message.bytes, message.capability).map_err(|error| (error, message.capability))
 }

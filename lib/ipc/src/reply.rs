@@ -29,6 +29,10 @@ impl Answer {
             (Body::Words { words, length: const { (R::WORDS * 8) as u8 } }, capability)
         } else {
             let (bytes, capability) = ByteSink::collect(result);
+            let Some(bytes) = bytes else {
+                let given = capability.filter(|it| it.is_given()).map(Capability::address);
+                return Answer::error(CallError::OutOfMemory, given);
+            };
             (Body::Bytes(bytes), capability)
         };
         Answer { kind: KIND_REPLY, body, capability, unwanted: None }

@@ -1,6 +1,6 @@
 //! Requests as handlers' dispatch sees them, and what it makes of them.
 
-use crate::error::{CallError, Malformed};
+use crate::error::CallError;
 use crate::reply::{Answer, Answering, Reply};
 use crate::wire::{Capability, Decode, Encode, WordSink, copy_words, decode_bytes, decode_packet, fits};
 use abi::CapAddr;
@@ -51,7 +51,7 @@ impl Request {
     /// The arguments.
     ///
     /// # Errors
-    /// The answer [`CallError::Malformed`], when what came is no such arguments.
+    /// The answer [`CallError::Malformed`], when what came is no such arguments, or [`CallError::OutOfMemory`].
     #[inline(always)]
     pub fn arguments<A: Decode>(&self) -> Result<A, Answer> {
         const { assert!(A::CAPABILITIES <= 1, "a message carries one capability at most") };
@@ -59,7 +59,7 @@ impl Request {
             None => decode_packet(self.header, &self.words, self.capability),
             Some(bytes) => decode_bytes(bytes, self.capability),
         };
-        decoded.map_err(|Malformed| Answer::error(CallError::Malformed, self.capability))
+        decoded.map_err(|error| Answer::error(error.or(CallError::Malformed), self.capability))
     }
 }
 

@@ -18,6 +18,7 @@ use abi::CapAddr;
 use abi::packet::{FLAG_BYTES, Header, PAYLOAD_BYTES, PAYLOAD_WORDS, Packet};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::Pin;
 use core::sync::atomic::Ordering;
@@ -25,6 +26,12 @@ use core::task::{Context, Poll, Waker};
 
 /// The future of a handler, in a box that is used again and again while handlers do not wait.
 type Slot<F> = Pin<Box<Option<F>>>;
+
+/// Whether there is memory for a `Box` of this type, which is to be made next. There is no fallible way to make one; but what
+/// a vector of one element takes and gives back is a block of the very same layout.
+fn has_room<T>() -> bool {
+    Vec::<T>::new().try_reserve_exact(1).is_ok()
+}
 
 /// The server's end of one channel.
 struct Server<P: Port, S: Service, R, F> {
@@ -144,8 +151,12 @@ where
     #[inline]
     fn run(&self, request: Request, packet: &mut Packet) -> Outcome {
         let header = request.header;
+        let spare = self.spare.with(Option::take);
+        if spare.is_none() && !has_room::<Option<F>>() {
+            return self.no_memory(header, request.capability);
+        }
         let future = (self.run)(self.service.clone(), self.caller, request);
-        let mut slot = self.spare.with(Option::take).unwrap_or_else(|| Box::pin(None));
+        let mut slot = spare.unwrap_or_else(|| Box::pin(None));
         slot.as_mut().set(Some(future));
         // The task is polled again at once when it is spawned: this waker need not wake anybody.
         match poll_slot(&mut slot, &mut Context::from_waker(Waker::noop())) {
@@ -158,9 +169,24 @@ where
         }
     }
 
+    /// A request for which there is no memory: it fails, and the channel goes on.
+    #[cold]
+    fn no_memory(&self, header: Header, capability: Option<CapAddr>) -> Outcome {
+        self.channel.discard(capability);
+        if header.kind() == KIND_CALL {
+            self.channel.error(header, CallError::OutOfMemory);
+        }
+        Outcome::None
+    }
+
     #[cold]
     fn spawn(&self, header: Header, future: Slot<F>) -> Outcome {
         let sequence = header.sequence();
+        if !has_room::<Flight<P, F>>() {
+            // Dropping it undoes what it has begun.
+            drop(future);
+            return self.no_memory(header, None);
+        }
         match DeferringChannel(&self.channel).enter(sequence) {
             Ok(()) => {
                 let channel = self.channel.clone();
@@ -209,7 +235,10 @@ where
             Ok(None) => Outcome::None,
             Ok(Some(message)) => {
                 let words = [0; PAYLOAD_WORDS];
-                let Assembled { header, bytes, capability } = message;
+                let Assembled { header, bytes, lost, capability } = message;
+                if lost {
+                    return self.no_memory(header, capability);
+                }
                 self.request(Request { header, words, long: Some(bytes), capability }, packet)
             }
             Err(error) => {
@@ -240,8 +269,11 @@ where
 
     fn on_unsent(&self, packet: &Packet, capability: Option<CapAddr>) {
         let message = message_of(packet, capability.map(Capability::lend));
-        self.channel.state.with(|state| state.outgoing.push_front(message));
-        self.channel.pump();
+        match self.channel.state.with(|state| state.outgoing.push_front(message)) {
+            Ok(()) => self.channel.pump(),
+            // An answer is lost, and its client must not wait for it.
+            Err(_) => self.channel.close(CallError::Overloaded),
+        }
     }
 
     fn on_writable(&self) {

@@ -7,7 +7,7 @@
 
 mod types;
 
-use crate::error::Malformed;
+use crate::error::DecodeError::{self, Malformed, OutOfMemory};
 use abi::CapAddr;
 use abi::packet::{FLAG_BYTES, Header, PAYLOAD_BYTES, PAYLOAD_WORDS};
 use alloc::vec::Vec;
@@ -60,13 +60,13 @@ pub trait Sink {
 /// Where a value is decoded from. Nothing in it is trusted.
 pub trait Source {
     /// An integer of `size` bytes: 1, 2, 4 or 8.
-    fn integer(&mut self, size: usize) -> Result<u64, Malformed>;
+    fn integer(&mut self, size: usize) -> Result<u64, DecodeError>;
     /// The next `length` bytes.
-    fn bytes(&mut self, length: usize) -> Result<&[u8], Malformed>;
+    fn bytes(&mut self, length: usize) -> Result<&[u8], DecodeError>;
     /// An upper bound for the bytes that are still to come.
     fn remaining(&self) -> usize;
     /// The capability of the message.
-    fn capability(&mut self) -> Result<Capability, Malformed>;
+    fn capability(&mut self) -> Result<Capability, DecodeError>;
 }
 
 /// A type that can be sent. `#[derive(Wire)]` implements it for structs and enums.
@@ -92,12 +92,13 @@ pub trait Encode {
 /// A type that can be received; its [`Encode`] form must be the same.
 pub trait Decode: Encode + Sized {
     /// Takes the next value out of `source`.
-    fn decode<S: Source>(source: &mut S) -> Result<Self, Malformed>;
+    fn decode<S: Source>(source: &mut S) -> Result<Self, DecodeError>;
     /// Takes `count` values, which the source has room for, each at least a byte.
     #[inline]
-    fn decode_all<S: Source>(count: usize, source: &mut S) -> Result<Vec<Self>, Malformed> {
+    fn decode_all<S: Source>(count: usize, source: &mut S) -> Result<Vec<Self>, DecodeError> {
         let mut items = Vec::new();
         for _ in 0..count {
+            items.try_reserve(1).map_err(|_| OutOfMemory)?;
             items.push(Self::decode(source)?);
         }
         Ok(items)
@@ -159,13 +160,13 @@ pub struct WordSource<'a> {
 
 impl Source for WordSource<'_> {
     #[inline(always)]
-    fn integer(&mut self, _size: usize) -> Result<u64, Malformed> {
+    fn integer(&mut self, _size: usize) -> Result<u64, DecodeError> {
         let word = *self.words.get(self.at).ok_or(Malformed)?;
         self.at += 1;
         Ok(word)
     }
     #[inline(always)]
-    fn bytes(&mut self, _length: usize) -> Result<&[u8], Malformed> {
+    fn bytes(&mut self, _length: usize) -> Result<&[u8], DecodeError> {
         Err(Malformed)
     }
     #[inline(always)]
@@ -173,7 +174,7 @@ impl Source for WordSource<'_> {
         (PAYLOAD_WORDS - self.at.min(PAYLOAD_WORDS)) * 8
     }
     #[inline(always)]
-    fn capability(&mut self) -> Result<Capability, Malformed> {
+    fn capability(&mut self) -> Result<Capability, DecodeError> {
         self.capability.take().map(Capability::lend).ok_or(Malformed)
     }
 }
@@ -182,26 +183,32 @@ impl Source for WordSource<'_> {
 #[derive(Default)]
 pub struct ByteSink {
     bytes: Vec<u8>,
+    /// There was no memory for all of it.
+    failed: bool,
     capability: Option<Capability>,
 }
 
 impl ByteSink {
-    /// The encoded bytes and the capability of `value`.
-    pub fn collect<T: Encode + ?Sized>(value: &T) -> (Vec<u8>, Option<Capability>) {
+    /// The encoded bytes, `None` if there is no memory for them, and the capability of `value`.
+    pub fn collect<T: Encode + ?Sized>(value: &T) -> (Option<Vec<u8>>, Option<Capability>) {
         let mut sink = ByteSink::default();
         value.encode(&mut sink);
-        (sink.bytes, sink.capability)
+        ((!sink.failed).then_some(sink.bytes), sink.capability)
     }
 }
 
 impl Sink for ByteSink {
     #[inline]
     fn integer(&mut self, value: u64, size: usize) {
-        self.bytes.extend_from_slice(&value.to_le_bytes()[..size.min(8)]);
+        self.bytes(&value.to_le_bytes()[..size.min(8)]);
     }
     #[inline]
     fn bytes(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        if self.bytes.try_reserve(bytes.len()).is_ok() {
+            self.bytes.extend_from_slice(bytes);
+        } else {
+            self.failed = true;
+        }
     }
     #[inline]
     fn capability(&mut self, capability: Capability) {
@@ -217,13 +224,13 @@ struct ByteSource<'a> {
 
 impl Source for ByteSource<'_> {
     #[inline]
-    fn integer(&mut self, size: usize) -> Result<u64, Malformed> {
+    fn integer(&mut self, size: usize) -> Result<u64, DecodeError> {
         let mut buffer = [0; 8];
         buffer.get_mut(..size).ok_or(Malformed)?.copy_from_slice(self.bytes(size)?);
         Ok(u64::from_le_bytes(buffer))
     }
     #[inline]
-    fn bytes(&mut self, length: usize) -> Result<&[u8], Malformed> {
+    fn bytes(&mut self, length: usize) -> Result<&[u8], DecodeError> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
         self.rest = rest;
         Ok(taken)
@@ -233,7 +240,7 @@ impl Source for ByteSource<'_> {
         self.rest.len()
     }
     #[inline]
-    fn capability(&mut self) -> Result<Capability, Malformed> {
+    fn capability(&mut self) -> Result<Capability, DecodeError> {
         self.capability.take().map(Capability::lend).ok_or(Malformed)
     }
 }
@@ -241,13 +248,13 @@ impl Source for ByteSource<'_> {
 /// Decodes a message that came in one packet.
 ///
 /// # Errors
-/// [`Malformed`], also when the value has no place for the capability, which is still the caller's to delete then.
+/// [`DecodeError::Malformed`], also when the value has no place for the capability, which is still the caller's to delete then.
 #[inline(always)]
 pub fn decode_packet<T: Decode>(
     header: Header,
     words: &Words,
     capability: Option<CapAddr>,
-) -> Result<T, Malformed> {
+) -> Result<T, DecodeError> {
     let length = header.length() as usize;
     if const { !fits::<T>() } {
         return decode_short(header, words, capability);
@@ -266,7 +273,7 @@ fn decode_short<T: Decode>(
     header: Header,
     words: &Words,
     capability: Option<CapAddr>,
-) -> Result<T, Malformed> {
+) -> Result<T, DecodeError> {
     let bytes = bytes_of(words);
     let payload = bytes.get(..header.length() as usize).ok_or(Malformed)?;
     if header.flags() & FLAG_BYTES == 0 {
@@ -279,7 +286,7 @@ fn decode_short<T: Decode>(
 ///
 /// # Errors
 /// As [`decode_packet`].
-pub fn decode_bytes<T: Decode>(bytes: &[u8], capability: Option<CapAddr>) -> Result<T, Malformed> {
+pub fn decode_bytes<T: Decode>(bytes: &[u8], capability: Option<CapAddr>) -> Result<T, DecodeError> {
     if const { fits::<T>() } {
         return Err(Malformed);
     }

@@ -1,7 +1,8 @@
 //! How the types of the language travel.
 
 use super::{Capability, DYNAMIC, Decode, Encode, Sink, Source, max};
-use crate::error::{CallError, Malformed};
+use crate::error::CallError;
+use crate::error::DecodeError::{self, Malformed, OutOfMemory};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -18,7 +19,7 @@ macro_rules! integers {
         }
         impl Decode for $type {
             #[inline(always)]
-            fn decode<S: Source>(source: &mut S) -> Result<Self, Malformed> {
+            fn decode<S: Source>(source: &mut S) -> Result<Self, DecodeError> {
                 let value = source.integer(size_of::<$type>())?;
                 Ok(<$unsigned>::try_from(value).map_err(|_| Malformed)? as $type)
             }
@@ -43,12 +44,16 @@ impl Encode for u8 {
 
 impl Decode for u8 {
     #[inline(always)]
-    fn decode<S: Source>(source: &mut S) -> Result<u8, Malformed> {
+    fn decode<S: Source>(source: &mut S) -> Result<u8, DecodeError> {
         u8::try_from(source.integer(1)?).map_err(|_| Malformed)
     }
     #[inline]
-    fn decode_all<S: Source>(count: usize, source: &mut S) -> Result<Vec<u8>, Malformed> {
-        Ok(source.bytes(count)?.into())
+    fn decode_all<S: Source>(count: usize, source: &mut S) -> Result<Vec<u8>, DecodeError> {
+        let bytes = source.bytes(count)?;
+        let mut items = Vec::new();
+        items.try_reserve_exact(count).map_err(|_| OutOfMemory)?;
+        items.extend_from_slice(bytes);
+        Ok(items)
     }
 }
 
@@ -63,7 +68,7 @@ impl Encode for bool {
 
 impl Decode for bool {
     #[inline(always)]
-    fn decode<S: Source>(source: &mut S) -> Result<bool, Malformed> {
+    fn decode<S: Source>(source: &mut S) -> Result<bool, DecodeError> {
         match source.integer(1)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -83,7 +88,7 @@ impl Encode for Capability {
 
 impl Decode for Capability {
     #[inline(always)]
-    fn decode<S: Source>(source: &mut S) -> Result<Capability, Malformed> {
+    fn decode<S: Source>(source: &mut S) -> Result<Capability, DecodeError> {
         source.capability()
     }
 }
@@ -99,7 +104,7 @@ impl Encode for CallError {
 
 impl Decode for CallError {
     #[inline(always)]
-    fn decode<S: Source>(source: &mut S) -> Result<CallError, Malformed> {
+    fn decode<S: Source>(source: &mut S) -> Result<CallError, DecodeError> {
         Ok(CallError::from_number(source.integer(1)?))
     }
 }
@@ -127,7 +132,7 @@ impl<T: Encode> Encode for Option<T> {
 
 impl<T: Decode> Decode for Option<T> {
     #[inline(always)]
-    fn decode<S: Source>(source: &mut S) -> Result<Option<T>, Malformed> {
+    fn decode<S: Source>(source: &mut S) -> Result<Option<T>, DecodeError> {
         if bool::decode(source)? { T::decode(source).map(Some) } else { Ok(None) }
     }
 }
@@ -152,7 +157,7 @@ impl<T: Encode, E: Encode> Encode for Result<T, E> {
 
 impl<T: Decode, E: Decode> Decode for Result<T, E> {
     #[inline(always)]
-    fn decode<S: Source>(source: &mut S) -> Result<Result<T, E>, Malformed> {
+    fn decode<S: Source>(source: &mut S) -> Result<Result<T, E>, DecodeError> {
         match source.integer(1)? {
             0 => T::decode(source).map(Ok),
             1 => E::decode(source).map(Err),
@@ -185,7 +190,7 @@ impl<T: Encode> Encode for Vec<T> {
 
 impl<T: Decode> Decode for Vec<T> {
     #[inline]
-    fn decode<S: Source>(source: &mut S) -> Result<Vec<T>, Malformed> {
+    fn decode<S: Source>(source: &mut S) -> Result<Vec<T>, DecodeError> {
         let count = u32::decode(source)? as usize;
         // Each element takes a byte at least: no count makes us allocate more than was received.
         if count > source.remaining() {
@@ -215,7 +220,7 @@ impl Encode for String {
 
 impl Decode for String {
     #[inline]
-    fn decode<S: Source>(source: &mut S) -> Result<String, Malformed> {
+    fn decode<S: Source>(source: &mut S) -> Result<String, DecodeError> {
         String::from_utf8(Vec::decode(source)?).map_err(|_| Malformed)
     }
 }
@@ -231,7 +236,7 @@ impl<T: Encode> Encode for Box<T> {
 
 impl<T: Decode> Decode for Box<T> {
     #[inline]
-    fn decode<S: Source>(source: &mut S) -> Result<Box<T>, Malformed> {
+    fn decode<S: Source>(source: &mut S) -> Result<Box<T>, DecodeError> {
         T::decode(source).map(Box::new)
     }
 }
@@ -249,7 +254,7 @@ impl<T: Encode, const N: usize> Encode for [T; N] {
 
 impl<T: Decode + Copy + Default, const N: usize> Decode for [T; N] {
     #[inline(always)]
-    fn decode<S: Source>(source: &mut S) -> Result<[T; N], Malformed> {
+    fn decode<S: Source>(source: &mut S) -> Result<[T; N], DecodeError> {
         let mut items = [T::default(); N];
         for item in &mut items {
             *item = T::decode(source)?;
@@ -270,7 +275,7 @@ macro_rules! tuples {
         }
         impl<$($name: Decode),*> Decode for ($($name,)*) {
             #[inline(always)]
-            fn decode<S: Source>(_source: &mut S) -> Result<Self, Malformed> {
+            fn decode<S: Source>(_source: &mut S) -> Result<Self, DecodeError> {
                 Ok(($($name::decode(_source)?,)*))
             }
         }
