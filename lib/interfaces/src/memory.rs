@@ -71,6 +71,7 @@ pub trait Accounts {
     /// The accounts of these domains, one each.
     async fn accounts(&self, domains: &[u64]) -> Result<Vec<Account>, MemoryError>;
 
-    /// The domain has ended: nothing is kept about it, once all of its memory is free again.
-    fn forget(&self, domain: u64) -> Result<(), MemoryError>;
+    /// The domain has ended: all memory that was allocated for it is free again, wherever it is used, and nothing is kept
+    /// about it. Answered when that is done.
+    async fn forget(&self, domain: u64) -> Result<(), MemoryError>;
 }

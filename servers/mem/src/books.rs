@@ -35,6 +35,8 @@ const NODE_CHUNK: usize = 256;
 /// Longest chunk: chunks double, so that their number stays small.
 const LARGEST_NODE_CHUNK: usize = 1 << 16;
 
+/// Allocations that are looked at before others are served.
+const LOOKED_THROUGH: usize = 256;
 /// Most pages in the stock.
 const STOCK: usize = 64;
 
@@ -250,6 +252,20 @@ impl Books {
         }
         // Records and regions are made and removed together, so it is allocated.
         let _ = self.regions.free(base);
+    }
+
+    /// The first allocation of a domain from `base` on, among the next [`LOOKED_THROUGH`]: where it is, its Unit and its
+    /// number. And where to look on, if there are more.
+    pub fn of_domain(&self, domain: u64, base: u64) -> (Option<(u64, CapAddr)>, Option<u64>) {
+        let mut rest = self.allocations.range(base..);
+        let own = |(&base, it): (&u64, &Allocation)| (it.domain == Some(domain)).then_some((base, it.unit));
+        let found = rest.by_ref().take(LOOKED_THROUGH).find_map(own);
+        (found, rest.next().map(|(&base, _)| base))
+    }
+
+    /// Whether the allocation at `base` is the domain's.
+    pub fn is_of(&self, base: u64, domain: u64, unit: CapAddr) -> bool {
+        self.allocations.get(&base).is_some_and(|it| it.domain == Some(domain) && it.unit == unit)
     }
 
     /// What a domain has and may have.

@@ -267,6 +267,37 @@ impl Store {
         false
     }
 
+    /// Revokes all memory of a domain that has ended: what it is used for elsewhere ends with it. Mostly there is nothing
+    /// left to revoke.
+    async fn revoke_all(&self, domain: u64) {
+        self.take_back().await;
+        let mut from = Some(0);
+        while let Some(base) = from
+            && self.books.borrow().account(domain).used > 0
+        {
+            let (found, next) = self.books.borrow().of_domain(domain, base);
+            from = next;
+            if let Some((base, unit)) = found {
+                self.revoke(base, unit, domain).await;
+            }
+            give_way().await;
+        }
+        self.take_back().await;
+    }
+
+    /// Revokes an allocation in steps. Others are served between them, and the unit may be gone and its slot in use for
+    /// something else after any: so it is looked at again before each.
+    async fn revoke(&self, base: u64, unit: CapAddr, domain: u64) {
+        while self.books.borrow().is_of(base, domain, unit) {
+            let step = sys::native().call(Syscall::CapRevoke, [0, unit.0, 0, 0, 0, 0, 0]);
+            // The only error is that there is no such unit.
+            if !step.is_ok_and(|answer| answer[1] != 0) {
+                return;
+            }
+            give_way().await;
+        }
+    }
+
     /// Deletes the Unit of an allocation that has no capabilities, and makes it free again.
     fn free(&self, base: u64) {
         let Some(unit) = self.books.borrow().unit(base) else { return };
@@ -359,7 +390,8 @@ impl Accounts for Store {
         Ok(domains.into_iter().map(|domain| books.account(domain)).collect())
     }
 
-    fn forget(&self, _: &Caller, domain: u64) -> Result<(), MemoryError> {
+    async fn forget(&self, _: &Caller, domain: u64) -> Result<(), MemoryError> {
+        self.revoke_all(domain).await;
         self.books.borrow_mut().forget(domain);
         Ok(())
     }
@@ -389,6 +421,7 @@ impl<S: ipc::Service> Service for WayIn<S> {
         match rt::names::accept(domain, endpoint.address(), self.service.clone()) {
             Ok(copy) => Ok(Capability::give(copy.into_cap().address())),
             Err(RtError::Kernel(_)) => Err(ServiceError::BadEndpoint),
+            Err(RtError::Refused) => Err(ServiceError::TooMany),
             Err(_) => Err(ServiceError::Exhausted),
         }
     }

@@ -200,7 +200,7 @@ impl Fake {
             Syscall::CapDelete => self.delete(x[0], x[1])?,
             Syscall::UnitZero => answer[1] = self.zero_unit(x[0])?,
             Syscall::UnitPull => (answer[1], answer[2], answer[3]) = self.pull_unit(x[0])?,
-            Syscall::CapRevoke => drop(self.get(x[1], 1)?),
+            Syscall::CapRevoke => answer[1] = self.revoke(x[1])?,
             Syscall::CSpaceResize => self.resize(x[1])?,
             Syscall::Map => self.map(&x)?,
             Syscall::EndpointConfigure => self.configure(&x)?,

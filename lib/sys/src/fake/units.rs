@@ -55,6 +55,16 @@ impl Fake {
         Ok((base, size, u64::from(!self.units.empty.is_empty())))
     }
 
+    /// Of a Unit, takes one capability over its memory away: 1 if there was one. Of anything else, nothing.
+    pub(super) fn revoke(&mut self, at: u64) -> Result<u64> {
+        let unit = self.get(at, 1)?;
+        let member = self.slots.iter().find(|(_, it)| unit.kind == CapType::Unit && is_member(it, &unit));
+        let Some((&at, &member)) = member else { return Ok(0) };
+        self.slots.remove(&at);
+        self.release(&member);
+        Ok(1)
+    }
+
     /// A capability is gone: of its unit, or a Unit itself.
     pub(super) fn release(&mut self, gone: &Capability) {
         if gone.kind == CapType::Unit {

@@ -108,6 +108,61 @@ fn memory_that_is_missing_is_looked_for_among_what_came_back() {
     assert!(now(store.make(16 * MIB, PAGE_SIZE, MEM_DOMAIN)).is_ok());
 }
 
+/// Says that a domain has ended.
+fn forget(store: &Store, domain: u64) {
+    let caller = Caller { channel: 1, domain: 5 };
+    now(store.forget(&caller, domain)).unwrap();
+}
+
+#[test]
+fn what_a_domain_has_comes_back_when_it_ends_wherever_it_is_used() {
+    let store = store(2 * MIB);
+    let before = store.picture();
+    let other = now(store.make(BYTES, PAGE_SIZE, PROGRAM + 1)).unwrap();
+    let during = store.picture();
+    // So many that the books are looked through in parts, pages and more, each with a copy elsewhere.
+    let mut slots = Vec::new();
+    for number in 0..600 {
+        let ram = now(store.make(PAGE_SIZE << (number % 2), PAGE_SIZE, PROGRAM)).unwrap();
+        let copy = slots::allocate().unwrap();
+        Cap::<Ram>::new(ram).copy_to(copy, sys::Rights::ALL).unwrap();
+        slots.extend([ram, copy]);
+    }
+    forget(&store, PROGRAM);
+    assert!(slots.iter().all(|&slot| Cap::<Any>::new(slot).identify().is_err()));
+    assert!(Cap::<Any>::new(other).identify().is_ok());
+    slots.into_iter().for_each(slots::release);
+    store.clear_stock();
+    let after = store.picture();
+    assert_eq!(
+        (after.status, after.program, after.capabilities.len()),
+        (during.status, during.program, during.capabilities.len())
+    );
+    lose(other);
+    now(store.take_back());
+    assert_eq!(store.picture().status, before.status);
+}
+
+#[test]
+fn others_are_served_while_the_memory_of_a_domain_is_taken_back() {
+    let store = store(2 * MIB);
+    let ram = now(store.make(BYTES, PAGE_SIZE, PROGRAM)).unwrap();
+    for _ in 0..20 {
+        Cap::<Ram>::new(ram).copy_to(slots::allocate().unwrap(), sys::Rights::ALL).unwrap();
+    }
+    let caller = Caller { channel: 1, domain: 5 };
+    let mut ending = Box::pin(store.forget(&caller, PROGRAM));
+    let mut made = Vec::new();
+    while poll(ending.as_mut()).is_pending() {
+        // What comes back in between may go to somebody else at once, in the same slots and at the same place.
+        now(store.take_back());
+        made.push(now(store.make(BYTES, PAGE_SIZE, PROGRAM + 1)).unwrap());
+    }
+    assert!(made.len() > 10, "{}", made.len());
+    assert!(made.iter().all(|&ram| Cap::<Any>::new(ram).identify().is_ok()));
+    assert_eq!(store.books.borrow().account(PROGRAM).used, 0);
+}
+
 #[test]
 fn a_failure_at_any_call_of_an_allocation_leaves_nothing_behind() {
     let (begin, _) = {
