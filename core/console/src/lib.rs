@@ -68,7 +68,7 @@ pub type ClientId = u32;
 pub type Token = u64;
 
 /// Sessions at a time, those whose last output is still going out included.
-pub const MAX_SESSIONS: usize = 256;
+pub const MAX_SESSIONS: usize = 512;
 /// Reads that a session may have outstanding.
 pub const MAX_READS: usize = 16;
 /// Writes that a session may have unanswered.

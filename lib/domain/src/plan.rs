@@ -27,8 +27,8 @@ pub struct Sizes {
 impl Sizes {
     /// For a program: 224 endpoints and doorbells, some 50 channels.
     pub const PROGRAM: Sizes = Sizes { dispatcher: 8192, frame: FRAME_SIZE, early_ram: 128 * 1024 };
-    /// For a server, which every domain may be a client of: 992 endpoints and doorbells, some 220 channels.
-    pub const SERVER: Sizes = Sizes { dispatcher: 32 * 1024, frame: 128 * 1024, early_ram: 256 * 1024 };
+    /// For a server, which every domain may be a client of: 992 endpoints and doorbells, some 450 channels.
+    pub const SERVER: Sizes = Sizes { dispatcher: 32 * 1024, frame: 256 * 1024, early_ram: 256 * 1024 };
 }
 
 /// Most bytes of a dispatcher frame: up to the start information.

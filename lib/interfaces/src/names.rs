@@ -37,6 +37,8 @@ errors! {
         Refused => "the service refused the connection",
         /// The service ended while the connection was being made.
         ServiceGone => "the service has ended",
+        /// The caller has as many channels to this service, or names, or waits for as many, as one program may.
+        TooMany => "this program has as many channels to the service, or names, as it may",
         /// The server ran out of something of its own (capability slots, endpoints).
         Exhausted => "the name service is out of resources",
     }
@@ -68,6 +70,8 @@ errors! {
         Refused => "the service refused the connection",
         /// The endpoint cannot be connected.
         BadEndpoint => "the capability is not a free endpoint",
+        /// The client has as many channels to this server as one program may.
+        TooMany => "this program has as many channels to the service as it may",
         /// As many clients as the server can have.
         Exhausted => "the service has no room for another client",
     }
@@ -80,6 +84,7 @@ impl From<ServiceError> for NamesError {
         match error {
             ServiceError::Refused => NamesError::Refused,
             ServiceError::BadEndpoint => NamesError::BadEndpoint,
+            ServiceError::TooMany => NamesError::TooMany,
             ServiceError::Exhausted => NamesError::Exhausted,
             ServiceError::Call(CallError::PeerGone) => NamesError::ServiceGone,
             ServiceError::Call(_) => NamesError::Refused,

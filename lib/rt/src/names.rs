@@ -5,7 +5,8 @@
 //! then on wherever the domain happens to be.
 
 use alloc::rc::Rc;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::task::{Poll, Waker};
@@ -18,11 +19,12 @@ use sys::{Any, Cap, EndPoint};
 
 use crate::channel::{Channel, LmpPort, attach_server};
 use crate::error::RtError;
+use crate::frame::{RINGS_OFFSET, ring_bytes};
 use crate::heap::reserve_only;
 use crate::local::local;
 use crate::owned::OwnedCap;
 use crate::start::{NAMES_RING, NAMES_RING_PACKETS};
-use crate::{critical, dispatch, executor, memory};
+use crate::{critical, dispatch, executor, memory, start};
 
 /// Name of the memory service.
 pub const MEMORY: &str = "mem";
@@ -30,6 +32,21 @@ pub const MEMORY: &str = "mem";
 const NAMES_EVENT: u32 = 0;
 /// Packets of a new ring: the first that there is room for.
 const RING_PACKETS: [u32; 3] = [8, 4, 2];
+
+/// The first number of a domain that is a program; those below are parts of the system, which have as many channels as they
+/// want.
+const FIRST_PROGRAM: u64 = 16;
+/// Most channels that a program may have to this domain.
+const MOST_CHANNELS: usize = 16;
+/// Channels that are kept for programs that have none yet: as many as there can be programs.
+const FIRST_CHANNELS: usize = 200;
+
+/// Whether a program that has `own` of the `open` channels may have another, if there is room for `capacity` of them: the
+/// first in any case, further ones as long as it takes no more than a quarter of what is left to all.
+const fn may_open(own: usize, open: usize, capacity: usize) -> bool {
+    let shared = capacity.saturating_sub(open + FIRST_CHANNELS) / 4;
+    own == 0 || own < if shared < MOST_CHANNELS { shared } else { MOST_CHANNELS }
+}
 
 struct Known {
     names: Option<Arc<NamesClient<LmpPort>>>,
@@ -42,6 +59,10 @@ local! {
 local! {
     /// The last number of a channel that was accepted.
     static CHANNELS: Cell<u64> = Cell::new(0);
+}
+local! {
+    /// The channels to clients, by the domain at the other end.
+    static CLIENTS: RefCell<Vec<(u64, Weak<Channel>)>> = RefCell::new(Vec::new());
 }
 local! {
     /// The connection to the memory service is being made.
@@ -164,17 +185,34 @@ fn adopt(event: u32, own: CapAddr, peer: CapAddr) -> Result<LmpPort, RtError> {
 /// Delivers the packets of `port` to a new end of `service`.
 fn open<S: ipc::Service>(port: LmpPort, domain: u64, service: S) {
     let channel = port.channel().clone();
+    CLIENTS.with(|clients| clients.borrow_mut().push((domain, Arc::downgrade(&channel))));
     let number = CHANNELS.with(|channels| channels.replace(channels.get() + 1)) + 1;
     attach_server(&channel, ipc::serve(port, Caller { channel: number, domain }, service));
+}
+
+/// Whether `domain` may have another channel to this one.
+fn admit(domain: u64) -> Result<(), RtError> {
+    let capacity = start::info().map_or(usize::MAX, |info| {
+        let room = u64::from(info.frame_size).saturating_sub(RINGS_OFFSET);
+        (room / ring_bytes(RING_PACKETS[0])) as usize
+    });
+    let (own, open) = CLIENTS.with(|clients| {
+        let mut clients = clients.borrow_mut();
+        clients.retain(|(_, channel)| channel.strong_count() > 0);
+        (clients.iter().filter(|(other, _)| *other == domain).count(), clients.len())
+    });
+    if domain < FIRST_PROGRAM || may_open(own, open, capacity) { Ok(()) } else { Err(RtError::Refused) }
 }
 
 fn connect_error(error: NamesError) -> RtError {
     match error {
         NamesError::NotFound | NamesError::BadName => RtError::NoService,
         NamesError::Taken => RtError::NameTaken,
-        NamesError::BadEndpoint | NamesError::Refused | NamesError::ServiceGone | NamesError::Exhausted => {
-            RtError::Refused
-        }
+        NamesError::BadEndpoint
+        | NamesError::Refused
+        | NamesError::ServiceGone
+        | NamesError::TooMany
+        | NamesError::Exhausted => RtError::Refused,
         NamesError::Call(error) => RtError::Call(error),
     }
 }
@@ -183,13 +221,15 @@ fn connect_error(error: NamesError) -> RtError {
 /// The answer is a copy of the new own endpoint, for the client to send to.
 ///
 /// # Errors
-/// `NoEvent`, `NoRing`, `OutOfMemory`, and those of the kernel when the endpoint cannot be connected.
+/// `Refused` if a program has as many channels as it may have; `NoEvent`, `NoRing`, `OutOfMemory`, and those of the
+/// kernel when the endpoint cannot be connected.
 pub fn accept<S: ipc::Service>(
     domain: u64,
     endpoint: CapAddr,
     service: S,
 ) -> Result<OwnedCap<EndPoint>, RtError> {
     let peer = OwnedCap::<EndPoint>::new(endpoint);
+    admit(domain)?;
     let port = new_port()?;
     port.channel().own().connect(peer.cap())?;
     let copy = OwnedCap::new(port.channel().sending_copy()?);
@@ -216,7 +256,7 @@ pub fn attach<C: Stub<LmpPort>>(endpoint: CapAddr) -> Result<(C, OwnedCap<EndPoi
 #[derive(Default)]
 struct Gate {
     open: Cell<bool>,
-    waiting: RefCell<alloc::vec::Vec<Waker>>,
+    waiting: RefCell<Vec<Waker>>,
 }
 
 impl Gate {
@@ -254,6 +294,7 @@ impl<S: ipc::Service> Service for Acceptor<S> {
         match accept(domain, endpoint.address(), self.service.clone()) {
             Ok(copy) => Ok(Capability::give(copy.into_cap().address())),
             Err(RtError::Kernel(_)) => Err(ServiceError::BadEndpoint),
+            Err(RtError::Refused) => Err(ServiceError::TooMany),
             Err(_) => Err(ServiceError::Exhausted),
         }
     }
@@ -326,5 +367,25 @@ pub(crate) fn ask_memory(bytes: u64, align: u64) -> Result<CapAddr, RtError> {
             | MemoryError::BadSize
             | MemoryError::BadAlignment,
         ) => Err(RtError::OutOfMemory),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_program_takes_all_channels_and_each_gets_one() {
+        let capacity = 448;
+        let mut open = 0;
+        let mut take = |domain: usize| {
+            let own = (0..).take_while(|&own| may_open(own, open + own, capacity)).take(20).count();
+            open += own;
+            assert!((1..=MOST_CHANNELS).contains(&own), "domain {domain}: {own}");
+            own
+        };
+        let taken: Vec<usize> = (0..FIRST_CHANNELS).map(&mut take).collect();
+        assert_eq!((taken[0], taken[FIRST_CHANNELS - 1]), (MOST_CHANNELS, 1));
+        assert!(taken.iter().sum::<usize>() <= capacity);
     }
 }

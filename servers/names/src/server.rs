@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
 
-use domain::servers::{ACCOUNT_CLIENTS, ATTACH, FIRST_PROCESS, MEMORY_ACCOUNTS, MEMORY_CLIENTS, NAMES};
+use domain::servers::{
+    ACCOUNT_CLIENTS, ATTACH, FIRST_PROCESS, MEMORY_ACCOUNTS, MEMORY_CLIENTS, NAMES, NAMES_DOMAIN,
+};
 use interfaces::{Names, NamesError, NamesServer, Service, ServiceClient, ServiceError, ServiceServer};
 use ipc::{Caller, Capability, Reply};
 use rt::{LmpPort, RtError};
@@ -65,7 +67,11 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
         known.push((name, Target::Server(Rc::new(rt::names::connect(way_in)?))));
     }
     for (name, target) in known {
-        directory.0.borrow_mut().register(name, NO_CHANNEL, target).map_err(StartError::Register)?;
+        directory
+            .0
+            .borrow_mut()
+            .register(name, NO_CHANNEL, NAMES_DOMAIN, target)
+            .map_err(StartError::Register)?;
     }
     rt::names::serve(NAMES, NamesServer::new(directory))?;
     rt::run()
@@ -76,10 +82,15 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
 struct Directory(Rc<RefCell<Registry<Target, Waiting>>>);
 
 impl Directory {
-    fn add(&self, name: &str, owner: u64, endpoint: Capability) -> Result<Capability, NamesError> {
+    fn add(&self, name: &str, caller: &Caller, endpoint: Capability) -> Result<Capability, NamesError> {
         let (client, copy) =
             rt::names::attach::<ServiceClient<LmpPort>>(endpoint.address()).map_err(own_error)?;
-        let woken = self.0.borrow_mut().register(name, owner, Target::Server(Rc::new(client)))?;
+        let woken = self.0.borrow_mut().register(
+            name,
+            caller.channel,
+            caller.domain,
+            Target::Server(Rc::new(client)),
+        )?;
         for request in woken {
             // Whoever gave up needs no answer.
             let _ = request.send(&Ok(()));
@@ -102,9 +113,9 @@ impl Names for Directory {
         name: String,
         endpoint: Capability,
     ) -> Result<Capability, NamesError> {
-        let free = self.0.borrow().check_free(&name);
+        let free = self.0.borrow().check_free(&name, caller.domain);
         match free {
-            Ok(()) => self.add(&name, caller.channel, endpoint),
+            Ok(()) => self.add(&name, caller, endpoint),
             Err(error) => {
                 rt::slots::discard(endpoint.address());
                 Err(error)
@@ -135,8 +146,13 @@ impl Names for Directory {
         Err(refused)
     }
 
-    fn wait_for(&self, _: &Caller, name: String, reply: Waiting) {
-        let kept = self.0.borrow_mut().wait(&name, reply);
+    fn wait_for(&self, caller: &Caller, name: String, reply: Waiting) {
+        let mut kept = self.0.borrow_mut().wait(caller.domain, &name, reply);
+        if let Err((reply, Err(NamesError::TooMany | NamesError::Exhausted))) = kept {
+            // Some may have been given up.
+            self.0.borrow_mut().keep_waiters(Reply::is_wanted);
+            kept = self.0.borrow_mut().wait(caller.domain, &name, reply);
+        }
         if let Err((reply, answer)) = kept {
             let _ = reply.send(&answer);
         }
@@ -167,6 +183,7 @@ impl Service for Attach {
         match rt::names::accept(domain, endpoint.address(), NamesServer::new(self.0.clone())) {
             Ok(copy) => Ok(Capability::give(copy.into_cap().address())),
             Err(RtError::Kernel(_)) => Err(ServiceError::BadEndpoint),
+            Err(RtError::Refused) => Err(ServiceError::TooMany),
             Err(_) => Err(ServiceError::Exhausted),
         }
     }
@@ -176,6 +193,7 @@ impl Service for Attach {
 fn own_error(error: RtError) -> NamesError {
     match error {
         RtError::Kernel(_) => NamesError::BadEndpoint,
+        RtError::Refused => NamesError::TooMany,
         _ => NamesError::Exhausted,
     }
 }

@@ -9,7 +9,9 @@ use interfaces::{ConsoleError, ConsoleMode, MAX_CONSOLE_WRITE};
 /// Requests to write that a session may have waiting.
 const MAX_JOBS: usize = 16;
 /// Requests that wait for Ctrl-C, all sessions together.
-const MAX_WATCHERS: usize = 64;
+const MAX_WATCHERS: usize = 1024;
+/// Those of one program.
+const MAX_OWN_WATCHERS: usize = 4;
 const CTRL_C: u8 = 3;
 
 /// Requests as the server holds them: to write, to read, to be told of Ctrl-C.
@@ -64,7 +66,8 @@ pub struct Desk<R: Requests> {
     sessions: BTreeMap<u64, Session<R>>,
     channels: BTreeMap<ClientId, u64>,
     reads: BTreeMap<Token, R::Read>,
-    watchers: Vec<R::Interrupt>,
+    /// With the domain that asked.
+    watchers: Vec<(u64, R::Interrupt)>,
     /// Ctrl-C was typed at this domain and nobody watched: for who asks next, until a session turns raw, which is a shell
     /// back at its prompt.
     unclaimed: Option<u64>,
@@ -255,11 +258,13 @@ impl<R: Requests> Desk<R> {
     ///
     /// # Errors
     /// The request comes back with the reason.
-    pub fn watch(&mut self, request: R::Interrupt) -> Result<(), (R::Interrupt, ConsoleError)> {
-        if self.watchers.len() >= MAX_WATCHERS {
+    pub fn watch(&mut self, domain: u64, request: R::Interrupt) -> Result<(), (R::Interrupt, ConsoleError)> {
+        self.forget_watchers();
+        let own = self.watchers.iter().filter(|(watching, _)| *watching == domain).count();
+        if own >= MAX_OWN_WATCHERS || self.watchers.len() >= MAX_WATCHERS {
             return Err((request, ConsoleError::TooManyReads));
         }
-        self.watchers.push(request);
+        self.watchers.push((domain, request));
         if let Some(domain) = self.unclaimed.take() {
             self.interrupt(domain);
         }
@@ -272,7 +277,7 @@ impl<R: Requests> Desk<R> {
         self.console.client_gone(session.client);
         self.channels.remove(&session.client);
         self.work();
-        self.watchers.retain(R::is_watched);
+        self.forget_watchers();
         // What the console forgot of its reads; the rest is in orders, or belongs to others.
         self.reads.retain(|_, request| R::is_wanted(request));
     }
@@ -322,11 +327,16 @@ impl<R: Requests> Desk<R> {
         self.orders.pop_front()
     }
 
+    /// Forgets those who gave up.
+    fn forget_watchers(&mut self) {
+        self.watchers.retain(|(_, request)| R::is_watched(request));
+    }
+
     /// Tells who asked last: a shell that another one waits for began to watch later than that.
     fn interrupt(&mut self, domain: u64) {
-        self.watchers.retain(R::is_watched);
+        self.forget_watchers();
         match self.watchers.pop() {
-            Some(request) => self.orders.push_back(Order::Interrupted(request, domain)),
+            Some((_, request)) => self.orders.push_back(Order::Interrupted(request, domain)),
             None => self.unclaimed = Some(domain),
         }
     }

@@ -218,8 +218,8 @@ impl Console for Terminal {
         self.with(|line| line.desk.foreground(caller.channel, caller.domain, domain))
     }
 
-    fn interrupted(&self, _: &Caller, reply: Reply<Result<u64, ConsoleError>>) {
-        let kept = self.with(|line| line.desk.watch(reply));
+    fn interrupted(&self, caller: &Caller, reply: Reply<Result<u64, ConsoleError>>) {
+        let kept = self.with(|line| line.desk.watch(caller.domain, reply));
         if let Err((reply, error)) = kept {
             answer(reply, &Err(error));
         }

@@ -173,9 +173,9 @@ fn a_server_gets_a_larger_dispatcher_and_frame() {
     let (model, built) = case.build(None);
     let _child = built.unwrap();
     let info = start_information(&model);
-    assert_eq!((u64::from(info.frame_size), u64::from(info.dispatcher_size)), (128 << 10, 32 << 10));
-    assert!(model.translate(FRAME_BASE + (128 << 10) - 1).is_some());
-    assert_eq!(model.translate(FRAME_BASE + (128 << 10)), None);
+    assert_eq!((u64::from(info.frame_size), u64::from(info.dispatcher_size)), (256 << 10, 32 << 10));
+    assert!(model.translate(FRAME_BASE + (256 << 10) - 1).is_some());
+    assert_eq!(model.translate(FRAME_BASE + (256 << 10)), None);
     assert_eq!(model.read(TEXT, TEXT_BYTES.len()), TEXT_BYTES);
     const { assert!(Sizes::SERVER.frame <= MAX_FRAME_SIZE) };
 }

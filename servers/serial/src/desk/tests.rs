@@ -117,7 +117,7 @@ fn a_read_that_was_given_up_takes_no_input() {
 fn ctrl_c_tells_who_watches_which_domain_is_in_front() {
     let mut desk = desk();
     desk.set_mode(1, 10, ConsoleMode::Raw).unwrap();
-    assert_eq!(desk.watch(1), Ok(()));
+    assert_eq!(desk.watch(10, 1), Ok(()));
     assert!(desk.write(2, 20, b"program\n".to_vec(), 1).is_ok());
     desk.received(b"abc\x03");
     let told = orders(&mut desk);
@@ -131,7 +131,7 @@ fn ctrl_c_is_told_to_the_innermost_of_those_who_watch() {
     let mut desk = desk();
     desk.set_mode(1, 10, ConsoleMode::Line).unwrap();
     for watcher in [1, 2, GIVEN_UP] {
-        assert_eq!(desk.watch(watcher), Ok(()));
+        assert_eq!(desk.watch(10, watcher), Ok(()));
     }
     desk.received(b"\x03");
     assert_eq!(orders(&mut desk), ["interrupted 2 10"]);
@@ -144,14 +144,14 @@ fn ctrl_c_that_comes_before_the_question_is_told_until_a_shell_is_back_at_its_pr
     let mut desk = desk();
     desk.set_mode(1, 10, ConsoleMode::Line).unwrap();
     desk.received(b"\x03");
-    assert_eq!(desk.watch(1), Ok(()));
+    assert_eq!(desk.watch(10, 1), Ok(()));
     assert_eq!(orders(&mut desk), ["interrupted 1 10"]);
-    assert_eq!(desk.watch(2), Ok(()));
+    assert_eq!(desk.watch(10, 2), Ok(()));
     assert_eq!(orders(&mut desk), Vec::<String>::new(), "it is told once");
     desk.received(b"\x03\x03");
     desk.set_mode(1, 10, ConsoleMode::Raw).unwrap();
     assert_eq!(orders(&mut desk), ["interrupted 2 10"]);
-    assert_eq!(desk.watch(3), Ok(()));
+    assert_eq!(desk.watch(10, 3), Ok(()));
     assert_eq!(orders(&mut desk), Vec::<String>::new(), "what is older than the prompt is forgotten");
 }
 
@@ -159,7 +159,7 @@ fn ctrl_c_that_comes_before_the_question_is_told_until_a_shell_is_back_at_its_pr
 fn ctrl_c_reaches_a_domain_in_front_that_has_not_said_anything_yet() {
     let mut desk = desk();
     desk.set_mode(1, 10, ConsoleMode::Raw).unwrap();
-    assert_eq!(desk.watch(1), Ok(()));
+    assert_eq!(desk.watch(10, 1), Ok(()));
     desk.foreground(1, 10, Some(20)).unwrap();
     desk.received(b"ahead\x03more");
     assert_eq!(orders(&mut desk), ["interrupted 1 20"]);
@@ -212,4 +212,14 @@ fn input_is_held_when_nobody_reads_and_nothing_is_lost() {
     let got = orders(&mut desk);
     assert!(got.contains(&"resume".to_owned()));
     assert!(got.contains(&format!("input 1 {}", "x".repeat(typed))));
+}
+
+#[test]
+fn one_domain_watches_so_often_and_others_go_on() {
+    let mut desk = desk();
+    for watcher in 0..MAX_OWN_WATCHERS as u32 {
+        assert_eq!(desk.watch(20, watcher), Ok(()));
+    }
+    assert_eq!(desk.watch(20, 9), Err((9, ConsoleError::TooManyReads)));
+    assert_eq!(desk.watch(10, 9), Ok(()));
 }
