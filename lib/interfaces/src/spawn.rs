@@ -29,6 +29,12 @@ errors! {
         OverLimit => "the program needs more memory than its limit",
         /// The process is part of the system and cannot be ended.
         NotAllowed => "this process cannot be ended",
+        /// The process was started by somebody else.
+        NotYours => "this process was started by somebody else",
+        /// The caller, or who started it, has as many processes as it may.
+        TooManyProcesses => "this program and those that it started have as many processes as they may",
+        /// The caller has as many requests waiting as it may.
+        TooManyWaits => "this program waits for too many ends of processes",
         /// The server ran out of something of its own (capability slots).
         Exhausted => "the spawn service is out of resources",
     }
@@ -142,6 +148,6 @@ pub trait Spawn {
     /// The names of the boot modules, sorted: what can be started without a path.
     fn programs(&self) -> Result<Vec<String>, SpawnError>;
 
-    /// Ends a process. Answered when it runs no more.
+    /// Ends a process that the caller has started, directly or indirectly, or itself. Answered when it runs no more.
     async fn kill(&self, pid: Pid) -> Result<(), SpawnError>;
 }

@@ -17,8 +17,27 @@ use sys::{Any, Cap, EndPoint, Ram};
 
 use crate::bootstrap::Bootstrap;
 
-/// Slots of the own root CNode to build in: the last four that user space can use in the smallest one.
-const BENCH_ROOT: [u64; 4] = [59, 60, 61, 62];
+/// What all servers are built with.
+#[derive(Clone, Copy)]
+pub(crate) struct Site<'a> {
+    modules: &'a [u8],
+    /// Slots of the own root CNode to build in, which the runtime leaves alone however large that CNode becomes.
+    roots: [u64; 4],
+}
+
+impl<'a> Site<'a> {
+    /// For servers out of these boot modules.
+    ///
+    /// # Errors
+    /// `OutOfMemory` when the root CNode is full.
+    pub(crate) fn new(modules: &'a [u8]) -> Result<Site<'a>, RtError> {
+        let mut roots = [0; 4];
+        for root in &mut roots {
+            *root = slots::reserve_root_slot()?;
+        }
+        Ok(Site { modules, roots })
+    }
+}
 
 /// Why a server cannot be started.
 #[derive(Debug)]
@@ -122,13 +141,13 @@ pub(crate) struct Part {
 /// # Errors
 /// [`PartError`]. What was made of it stays: the system cannot go on without it.
 pub(crate) fn start(
-    modules: &[u8],
+    site: Site<'_>,
     needs: &Needs<'_>,
     source: Source<'_>,
     naming: Naming<'_>,
 ) -> Result<Part, PartError> {
     let file =
-        Archive::new(modules).find(needs.name).map_err(PartError::Archive)?.ok_or(PartError::Missing)?;
+        Archive::new(site.modules).find(needs.name).map_err(PartError::Archive)?.ok_or(PartError::Missing)?;
     let image = Image::parse(file.data, Limits::default()).map_err(PartError::Load)?;
     let start = StartBlock::new(&[needs.name], &[""; 0]).map_err(PartError::Start)?;
     let plan = Plan::new(&image, &start, Sizes::SERVER).map_err(PartError::Plan)?;
@@ -149,7 +168,7 @@ pub(crate) fn start(
         ended: Some(ended.capability()),
         ram_is_zero,
     };
-    let [task, pages @ ..] = BENCH_ROOT;
+    let [task, pages @ ..] = site.roots;
     let bench = Bench { task, pages, node: slots::allocate()?, frame: slots::allocate()? };
     let places =
         ChildSlots { dispatcher: slots::allocate()?, task: slots::allocate()?, names: slots::allocate()? };

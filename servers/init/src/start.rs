@@ -24,7 +24,7 @@ use sys::{Any, Cap};
 
 use crate::boot::{Boot, BootError};
 use crate::bootstrap::Bootstrap;
-use crate::parts::{Naming, Needs, Part, PartError, Source, start};
+use crate::parts::{Naming, Needs, Part, PartError, Site, Source, start};
 use crate::system::{Machine, log_end, log_from, power_off, release_console, version};
 
 /// The program that a person talks to.
@@ -129,15 +129,16 @@ fn unseen(position: u64) -> Vec<u8> {
 fn system(console: &mut Option<Console>) -> Result<u8, InitError> {
     let mut boot = Boot::read().map_err(InitError::Boot)?;
     let modules = boot.map_modules().map_err(InitError::Boot)?;
+    let site = Site::new(modules).map_err(|error| InitError::Part("the servers", error.into()))?;
     let bootstrap = Bootstrap::serve_own().map_err(|error| InitError::Service(NAMES, error))?;
     let watch = Watch::new();
 
-    let memory_part = watch.part(start_memory(&boot, modules, &bootstrap)?);
+    let memory_part = watch.part(start_memory(&boot, site, &bootstrap)?);
     let memory: AccountsClient<LmpPort> = watch.connect(MEMORY_ACCOUNTS)?;
-    let names_part = watch.part(start_names(modules, &bootstrap, &memory)?);
+    let names_part = watch.part(start_names(site, &bootstrap, &memory)?);
     bootstrap.set_names(watch.connect::<NamesClient<LmpPort>>(NAMES)?);
 
-    let stage = Stage { modules, bootstrap: &bootstrap, memory: &memory };
+    let stage = Stage { site, bootstrap: &bootstrap, memory: &memory };
     let serial_part = watch.part(stage.serial(&mut boot)?);
     *console = Some(Console { client: watch.connect(CONSOLE)?, log: log_end() });
     release_console().map_err(|error| InitError::Service(CONSOLE, error.into()))?;
@@ -161,7 +162,7 @@ fn named(name: &'static str) -> impl FnOnce(PartError) -> InitError {
 }
 
 /// The memory server gets all roots, and nobody else keeps one.
-fn start_memory(boot: &Boot, modules: &[u8], bootstrap: &Bootstrap) -> Result<Part, InitError> {
+fn start_memory(boot: &Boot, site: Site<'_>, bootstrap: &Bootstrap) -> Result<Part, InitError> {
     let given =
         |(number, root): (usize, Cap<sys::Ram>)| (root.cast::<Any>(), mem::root(number as u64), Rights::ALL);
     let roots: Vec<_> = boot.roots().enumerate().map(given).collect();
@@ -170,8 +171,7 @@ fn start_memory(boot: &Boot, modules: &[u8], bootstrap: &Bootstrap) -> Result<Pa
     extra[mem::EXTRA_CORE] = boot.info().core.into();
     let needs = Needs { name: "mem", domain: MEM_DOMAIN, extra, capabilities: &roots };
     starting(needs.name);
-    let part =
-        start(modules, &needs, Source::Own, Naming::Bootstrap(bootstrap)).map_err(named(needs.name))?;
+    let part = start(site, &needs, Source::Own, Naming::Bootstrap(bootstrap)).map_err(named(needs.name))?;
     for &(root, ..) in &roots {
         root.delete().map_err(|error| named(needs.name)(error.into()))?;
     }
@@ -179,18 +179,18 @@ fn start_memory(boot: &Boot, modules: &[u8], bootstrap: &Bootstrap) -> Result<Pa
 }
 
 fn start_names(
-    modules: &[u8],
+    site: Site<'_>,
     bootstrap: &Bootstrap,
     memory: &AccountsClient<LmpPort>,
 ) -> Result<Part, InitError> {
     let needs = Needs { name: "names", domain: NAMES_DOMAIN, extra: [0; 8], capabilities: &[] };
     starting(needs.name);
-    start(modules, &needs, Source::Server(memory), Naming::Bootstrap(bootstrap)).map_err(named(needs.name))
+    start(site, &needs, Source::Server(memory), Naming::Bootstrap(bootstrap)).map_err(named(needs.name))
 }
 
 /// What all later servers are made with.
 struct Stage<'a> {
-    modules: &'a [u8],
+    site: Site<'a>,
     bootstrap: &'a Bootstrap,
     memory: &'a AccountsClient<LmpPort>,
 }
@@ -199,7 +199,7 @@ impl Stage<'_> {
     fn start(&self, needs: &Needs<'_>) -> Result<Part, InitError> {
         starting(needs.name);
         let names = self.bootstrap.service(NAMES).ok_or(InitError::Service(NAMES, RtError::NoService))?;
-        start(self.modules, needs, Source::Server(self.memory), Naming::Service(&names))
+        start(self.site, needs, Source::Server(self.memory), Naming::Service(&names))
             .map_err(named(needs.name))
     }
 

@@ -10,9 +10,23 @@ use sys::EndPoint;
 use crate::program::Program;
 use crate::server::Spawner;
 
-/// Slots of the own root CNode to build in: the last four that user space can use in the smallest one. The runtime uses
-/// them from the other end, and skips what is taken.
-pub(crate) const BENCH_ROOT: [u64; 4] = [59, 60, 61, 62];
+/// Slots of the own root CNode to build in, which the runtime leaves alone however large that CNode becomes.
+#[derive(Clone, Copy)]
+pub(crate) struct Roots([u64; 4]);
+
+impl Roots {
+    /// Takes them for good.
+    ///
+    /// # Errors
+    /// `OutOfMemory` when the root CNode is full.
+    pub(crate) fn reserve() -> Result<Roots, RtError> {
+        let mut roots = [0; 4];
+        for root in &mut roots {
+            *root = slots::reserve_root_slot()?;
+        }
+        Ok(Roots(roots))
+    }
+}
 
 /// A domain with all that belongs to it: what the server holds of a process.
 pub(crate) struct Held {
@@ -46,10 +60,9 @@ fn take_slots() -> Result<ChildSlots, RtError> {
     Ok(ChildSlots { dispatcher, task, names })
 }
 
-fn take_bench() -> Result<Bench, RtError> {
+fn take_bench(Roots([task, pages @ ..]): Roots) -> Result<Bench, RtError> {
     let node = slots::allocate()?;
     let frame = slots::allocate().inspect_err(|_| slots::release(node))?;
-    let [task, pages @ ..] = BENCH_ROOT;
     Ok(Bench { task, pages, node, frame })
 }
 
@@ -88,13 +101,14 @@ impl Drop for Birth<'_> {
 }
 
 impl<'a> Birth<'a> {
-    /// Enters a process into the table.
+    /// Enters a process that `starter` starts into the table.
     pub(crate) fn begin(
         spawner: &'a Spawner,
+        starter: Pid,
         name: &str,
         limit: Option<u64>,
     ) -> Result<Birth<'a>, SpawnError> {
-        let pid = spawner.table().begin(name, limit)?;
+        let pid = spawner.table().begin(starter, name, limit)?;
         Ok(Birth { spawner, pid, held: None, limit, done: false })
     }
 
@@ -115,7 +129,7 @@ impl<'a> Birth<'a> {
             ended: Some(ended.capability()),
             ram_is_zero: true,
         };
-        let bench = take_bench().map_err(exhausted)?;
+        let bench = take_bench(self.spawner.roots()).map_err(exhausted)?;
         let slots = take_slots().inspect_err(|_| release_bench(bench)).map_err(exhausted)?;
         let built = build(&mut runtime(), bench, slots, ram.cap(), &program.plan, &spec);
         release_bench(bench);

@@ -21,9 +21,9 @@ use ipc::{Caller, Reply};
 use rt::{LmpPort, Notify, RtError};
 use sys::{Cap, Dispatcher, DispatcherInfo, Frame};
 
-use crate::birth::{Birth, Held, no_memory};
+use crate::birth::{Birth, Held, Roots, no_memory};
 use crate::program::{exists, names, prepare};
-use crate::table::Table;
+use crate::table::{Process, Table};
 
 /// Why the service cannot start.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
     let info = rt::start::info().ok_or(RtError::NotAvailable)?;
     let shared = Shared {
         table: RefCell::new(Table::new(FIRST_PROCESS)),
+        roots: Roots::reserve()?,
         modules: map_modules(info.extra[EXTRA_MODULES])?,
         core: info.extra[EXTRA_CORE] as u32,
         made_kib: [(INIT_DOMAIN, info.extra[EXTRA_INIT_KIB]), (MEM_DOMAIN, info.extra[EXTRA_MEM_KIB])],
@@ -76,6 +77,7 @@ pub(crate) type Waiting = Reply<Result<ExitStatus, SpawnError>>;
 
 struct Shared {
     table: RefCell<Table<Held, Waiting>>,
+    roots: Roots,
     modules: &'static [u8],
     core: u32,
     /// KiB of which those parts of the system are made that were there before there were accounts.
@@ -95,6 +97,10 @@ impl Spawner {
 
     pub(crate) fn accounts(&self) -> &AccountsClient<LmpPort> {
         &self.0.accounts
+    }
+
+    pub(crate) fn roots(&self) -> Roots {
+        self.0.roots
     }
 
     pub(crate) fn attach(&self) -> &ServiceClient<LmpPort> {
@@ -124,6 +130,7 @@ impl Spawner {
 
     async fn make(
         &self,
+        starter: Pid,
         name: &str,
         arguments: &[String],
         environment: &[String],
@@ -135,7 +142,7 @@ impl Spawner {
             }
         })?;
         let ended = Notify::new().map_err(|_| SpawnError::Exhausted)?;
-        let mut birth = Birth::begin(self, name, limit)?;
+        let mut birth = Birth::begin(self, starter, name, limit)?;
         birth.build(&program, &ended).await?;
         birth.attach().await?;
         let pid = birth.start()?;
@@ -148,20 +155,28 @@ impl Spawner {
         let spawner = self.clone();
         rt::spawn(async move {
             ended.wait().await;
-            spawner.finish(pid);
+            spawner.finish(pid).await;
         });
     }
 
-    /// A process has ended: its memory first, then those who wait.
-    fn finish(&self, pid: Pid) {
-        let child = self.table().get_mut(pid).ok().and_then(|process| dispatcher_of(process.child.as_ref()));
-        let status = child.map_or(ExitStatus::Killed, |dispatcher| status(dispatcher.info().ok()));
-        let (process, waiting) = self.table().ended(pid, status);
-        if let Some(held) = process.and_then(|process| process.child) {
-            held.bury();
-        }
+    /// From now on the process does not start, if it has not: its dispatcher, to be stopped, if it has.
+    fn doom(&self, domain: Pid, pid: Pid) -> Result<Option<Cap<Dispatcher>>, SpawnError> {
+        let mut table = self.table();
+        table.check_authority(domain, pid)?;
+        let process = table.get_mut(pid)?;
+        process.doomed = true;
+        Ok(dispatcher_of(process.child.as_ref()))
+    }
+
+    /// A process has ended: first what it was made of and what it had, then those who wait.
+    async fn finish(&self, pid: Pid) {
+        let Some(held) = self.table().ending(pid) else { return };
+        let status = status(held.child().dispatcher().info().ok());
+        held.bury();
+        // It fails only if there is no memory server any more.
+        let _ = self.accounts().forget_async(pid).await;
+        let waiting = self.table().ended(pid, status);
         answer_all(waiting, Ok(status));
-        self.close_account(pid);
     }
 
     fn parts(&self) -> impl Iterator<Item = ProcessInfo> {
@@ -181,12 +196,16 @@ impl Spawner {
         let processes = table.living().map(|(pid, process)| ProcessInfo {
             pid,
             core: self.0.core,
-            state: state(dispatcher_of(process.child.as_ref())),
+            state: state_of(process),
             memory_kib: 0,
             name: process.name.clone(),
         });
         self.parts().chain(processes).collect()
     }
+}
+
+fn state_of(process: &Process<Held>) -> ProcessState {
+    if process.ended { ProcessState::Ended } else { state(dispatcher_of(process.child.as_ref())) }
 }
 
 /// The dispatcher of one of [`PARTS`].
@@ -240,11 +259,16 @@ impl Spawn for Spawner {
         limit: u64,
     ) -> Result<Pid, SpawnError> {
         let limit = self.table().limit_for(caller.domain, limit)?;
-        self.make(&program, &arguments, &environment, limit).await
+        self.make(caller.domain, &program, &arguments, &environment, limit).await
     }
 
-    fn wait(&self, _: &Caller, pid: Pid, reply: Waiting) {
-        let kept = self.table().wait(pid, reply);
+    fn wait(&self, caller: &Caller, pid: Pid, reply: Waiting) {
+        let mut kept = self.table().wait(caller.domain, pid, reply);
+        if let Err((reply, Err(SpawnError::TooManyWaits))) = kept {
+            // Some may have been given up.
+            self.table().keep_waiters(Reply::is_wanted);
+            kept = self.table().wait(caller.domain, pid, reply);
+        }
         if let Err((reply, answer)) = kept {
             let _ = reply.send(&answer);
         }
@@ -268,19 +292,15 @@ impl Spawn for Spawner {
         Ok(names(self.0.modules)?)
     }
 
-    async fn kill(&self, _: &Caller, pid: Pid) -> Result<(), SpawnError> {
+    async fn kill(&self, caller: &Caller, pid: Pid) -> Result<(), SpawnError> {
         if pid < FIRST_PROCESS {
             let part = PARTS.iter().any(|&(part, _)| part == pid);
             return Err(if part { SpawnError::NotAllowed } else { SpawnError::NoProcess });
         }
-        let mut table = self.table();
-        let process = table.get_mut(pid)?;
-        process.doomed = true;
-        let dispatcher = dispatcher_of(process.child.as_ref());
-        drop(table);
+        let dispatcher = self.doom(caller.domain, pid)?;
         if dispatcher.is_some_and(|dispatcher| dispatcher.stop().is_err()) {
             // There is no such dispatcher any more, so its end is not announced either. What it is made of goes all the same.
-            self.finish(pid);
+            self.finish(pid).await;
         }
         Ok(())
     }

@@ -8,6 +8,10 @@ use interfaces::{ExitStatus, Pid, SpawnError};
 
 /// Most processes at a time.
 pub const MAX_PROCESSES: usize = 200;
+/// Requests to be told of an end that one domain may have waiting.
+const MAX_WAITING: usize = 256;
+/// What any process may have started, if all before it may have more.
+const MIN_DESCENDANTS: usize = 4;
 /// How many ends are remembered, the oldest forgotten first.
 pub const MAX_REMEMBERED: usize = 1024;
 
@@ -21,6 +25,17 @@ pub struct Process<C> {
     pub child: Option<C>,
     /// Somebody wants it ended.
     pub doomed: bool,
+    /// It has ended, and what it had is being taken back.
+    pub ended: bool,
+    /// Who started it, directly or indirectly, the first of them first. Of those that have ended one after the other only
+    /// the first is kept, so a program that starts itself again and again has no longer a list for it.
+    ancestors: Vec<Pid>,
+}
+
+/// How many processes one may have started, directly or indirectly, by the number of its ancestors: half of what is left
+/// by each of them, so that none leaves nothing for those beside it. The first in line, a shell, may have all.
+fn most_descendants(ancestors: usize) -> usize {
+    (MAX_PROCESSES >> ancestors.min(usize::BITS as usize - 1)).max(MIN_DESCENDANTS)
 }
 
 /// All processes. `W` is a request that waits for an end.
@@ -28,7 +43,8 @@ pub struct Table<C, W> {
     first: Pid,
     next: Pid,
     living: BTreeMap<Pid, Process<C>>,
-    waiting: BTreeMap<Pid, Vec<W>>,
+    /// With the domain that waits.
+    waiting: BTreeMap<Pid, Vec<(Pid, W)>>,
     /// The oldest first. Made as large as it ever is: programs that come and go must not make the service grow.
     ends: VecDeque<(Pid, ExitStatus)>,
 }
@@ -59,24 +75,67 @@ impl<C, W> Table<C, W> {
         Ok(own.into_iter().chain((wanted != 0).then_some(wanted)).min())
     }
 
-    /// A new process that is being made. Its number is never used again.
+    /// A new process that is being made for `starter`. Its number is never used again.
     ///
     /// # Errors
-    /// `Exhausted`.
-    pub fn begin(&mut self, name: &str, limit: Option<u64>) -> Result<Pid, SpawnError> {
+    /// `Exhausted`; `TooManyProcesses` if the starter, or one that it descends from, has as many as it may.
+    pub fn begin(&mut self, starter: Pid, name: &str, limit: Option<u64>) -> Result<Pid, SpawnError> {
         if self.living.len() >= MAX_PROCESSES {
             return Err(SpawnError::Exhausted);
         }
+        let ancestors = self.line_of(starter);
+        let full =
+            |(before, ancestor): (usize, &Pid)| self.descendants(*ancestor) >= most_descendants(before);
+        if ancestors.iter().enumerate().any(full) {
+            return Err(SpawnError::TooManyProcesses);
+        }
         let pid = self.next;
         self.next += 1;
-        self.living.insert(pid, Process { name: name.into(), limit, child: None, doomed: false });
+        let process =
+            Process { name: name.into(), limit, child: None, doomed: false, ended: false, ancestors };
+        self.living.insert(pid, process);
         Ok(pid)
+    }
+
+    /// The ancestors of what `starter` starts.
+    fn line_of(&self, starter: Pid) -> Vec<Pid> {
+        let mut line = Vec::new();
+        let Some(process) = self.living.get(&starter) else { return line };
+        let mut gone_before = false;
+        for &pid in process.ancestors.iter().chain([&starter]) {
+            let gone = !self.living.contains_key(&pid);
+            if !(gone && gone_before) {
+                line.push(pid);
+            }
+            gone_before = gone;
+        }
+        line
+    }
+
+    fn descendants(&self, ancestor: Pid) -> usize {
+        self.living.values().filter(|process| process.ancestors.contains(&ancestor)).count()
+    }
+
+    /// Whether `domain` may end the process: it is a part of the system, the process itself, or has started it, directly or
+    /// indirectly.
+    ///
+    /// # Errors
+    /// `NoProcess`, `NotYours`.
+    pub fn check_authority(&self, domain: Pid, pid: Pid) -> Result<(), SpawnError> {
+        let process = self.living.get(&pid).ok_or(SpawnError::NoProcess)?;
+        let own = domain < self.first || domain == pid || process.ancestors.contains(&domain);
+        if own { Ok(()) } else { Err(SpawnError::NotYours) }
     }
 
     /// The making of a process failed: it never was.
     pub fn abandon(&mut self, pid: Pid) -> Vec<W> {
         self.living.remove(&pid);
-        self.waiting.remove(&pid).unwrap_or_default()
+        self.woken(pid)
+    }
+
+    fn woken(&mut self, pid: Pid) -> Vec<W> {
+        let waiting = self.waiting.remove(&pid).unwrap_or_default();
+        waiting.into_iter().map(|(_, request)| request).collect()
     }
 
     /// The process is built.
@@ -99,25 +158,41 @@ impl<C, W> Table<C, W> {
         self.living.iter().map(|(&pid, process)| (pid, process))
     }
 
-    /// The process has ended: gives what the server held, and the requests to be answered with `status`.
-    pub fn ended(&mut self, pid: Pid, status: ExitStatus) -> (Option<Process<C>>, Vec<W>) {
-        let process = self.living.remove(&pid);
-        if process.is_some() {
+    /// The process has ended, and all that it had is to be taken back: gives what the server holds of it. `None` if that is
+    /// under way.
+    pub fn ending(&mut self, pid: Pid) -> Option<C> {
+        let process = self.living.get_mut(&pid).filter(|process| !process.ended)?;
+        process.ended = true;
+        process.child.take()
+    }
+
+    /// Nothing of the process is left: gives the requests to be answered with `status`.
+    pub fn ended(&mut self, pid: Pid, status: ExitStatus) -> Vec<W> {
+        if self.living.remove(&pid).is_some() {
             if self.ends.len() == MAX_REMEMBERED {
                 self.ends.pop_front();
             }
             self.ends.push_back((pid, status));
         }
-        (process, self.waiting.remove(&pid).unwrap_or_default())
+        self.woken(pid)
     }
 
-    /// Keeps a request until the process has ended.
+    /// Keeps a request of `domain` until the process has ended.
     ///
     /// # Errors
-    /// The request comes back with its answer: how the process ended, or `NoProcess`.
-    pub fn wait(&mut self, pid: Pid, request: W) -> Result<(), (W, Result<ExitStatus, SpawnError>)> {
+    /// The request comes back with its answer: how the process ended, `NoProcess`, or `TooManyWaits`.
+    pub fn wait(
+        &mut self,
+        domain: Pid,
+        pid: Pid,
+        request: W,
+    ) -> Result<(), (W, Result<ExitStatus, SpawnError>)> {
         if self.living.contains_key(&pid) {
-            self.waiting.entry(pid).or_default().push(request);
+            let of_domain = self.waiting.values().flatten().filter(|(waiting, _)| *waiting == domain);
+            if domain >= self.first && of_domain.count() >= MAX_WAITING {
+                return Err((request, Err(SpawnError::TooManyWaits)));
+            }
+            self.waiting.entry(pid).or_default().push((domain, request));
             return Ok(());
         }
         // The end that is asked for is mostly a late one.
@@ -128,7 +203,7 @@ impl<C, W> Table<C, W> {
     /// Forgets requests that nobody waits for any more.
     pub fn keep_waiters(&mut self, wanted: impl Fn(&W) -> bool) {
         self.waiting.retain(|_, waiters| {
-            waiters.retain(&wanted);
+            waiters.retain(|(_, request)| wanted(request));
             !waiters.is_empty()
         });
     }
@@ -148,45 +223,47 @@ mod tests {
     #[test]
     fn numbers_ascend_and_are_never_used_twice() {
         let mut table = Processes::new(16);
-        let first = table.begin("a", None).unwrap();
+        let first = table.begin(1, "a", None).unwrap();
         assert_eq!(first, 16);
         let _ = table.ended(first, GOOD);
-        let second = table.begin("b", None).unwrap();
+        let second = table.begin(1, "b", None).unwrap();
         assert!(table.abandon(second).is_empty());
-        assert_eq!(table.begin("c", None), Ok(18));
+        assert_eq!(table.begin(1, "c", None), Ok(18));
     }
 
     #[test]
     fn any_number_of_requests_wait_and_each_gets_the_status() {
         let mut table = Processes::new(16);
-        let pid = table.begin("a", None).unwrap();
+        let pid = table.begin(1, "a", None).unwrap();
         table.started(pid, "child");
-        assert_eq!(table.wait(pid, 1), Ok(()));
-        assert_eq!(table.wait(pid, 2), Ok(()));
-        let (process, woken) = table.ended(pid, ExitStatus::Killed);
-        assert_eq!(process.unwrap().child, Some("child"));
-        assert_eq!(woken, [1, 2]);
-        assert_eq!(table.wait(pid, 3), Err((3, Ok(ExitStatus::Killed))));
-        assert_eq!(table.wait(pid, 4), Err((4, Ok(ExitStatus::Killed))));
+        assert_eq!(table.wait(1, pid, 1), Ok(()));
+        assert_eq!(table.wait(1, pid, 2), Ok(()));
+        assert_eq!(table.ending(pid), Some("child"));
+        // It is there until all of it is gone.
+        assert_eq!(table.wait(1, pid, 3), Ok(()));
+        assert_eq!((table.ending(pid), names(&table)), (None, vec![(pid, "a")]));
+        assert_eq!(table.ended(pid, ExitStatus::Killed), [1, 2, 3]);
+        assert_eq!(table.wait(1, pid, 3), Err((3, Ok(ExitStatus::Killed))));
+        assert_eq!(table.wait(1, pid, 4), Err((4, Ok(ExitStatus::Killed))));
     }
 
     #[test]
     fn a_process_ends_once() {
         let mut table = Processes::new(16);
-        let pid = table.begin("a", None).unwrap();
-        assert!(table.ended(pid, GOOD).0.is_some());
-        assert!(table.ended(pid, ExitStatus::Killed).0.is_none());
-        assert_eq!(table.wait(pid, 1), Err((1, Ok(GOOD))));
+        let pid = table.begin(1, "a", None).unwrap();
+        assert!(table.ended(pid, GOOD).is_empty());
+        assert!(table.ended(pid, ExitStatus::Killed).is_empty());
+        assert_eq!(table.wait(1, pid, 1), Err((1, Ok(GOOD))));
     }
 
     #[test]
     fn what_never_was_has_no_end() {
         let mut table = Processes::new(16);
-        assert_eq!(table.wait(99, 1), Err((1, Err(SpawnError::NoProcess))));
-        let pid = table.begin("a", None).unwrap();
-        assert_eq!(table.wait(pid, 5), Ok(()));
+        assert_eq!(table.wait(1, 99, 1), Err((1, Err(SpawnError::NoProcess))));
+        let pid = table.begin(1, "a", None).unwrap();
+        assert_eq!(table.wait(1, pid, 5), Ok(()));
         assert_eq!(table.abandon(pid), [5]);
-        assert_eq!(table.wait(pid, 1), Err((1, Err(SpawnError::NoProcess))));
+        assert_eq!(table.wait(1, pid, 1), Err((1, Err(SpawnError::NoProcess))));
         assert!(table.get_mut(pid).is_err());
     }
 
@@ -194,24 +271,24 @@ mod tests {
     fn there_is_a_limit_and_old_ends_are_forgotten() {
         let mut table = Processes::new(16);
         for _ in 0..MAX_PROCESSES {
-            table.begin("a", None).unwrap();
+            table.begin(1, "a", None).unwrap();
         }
-        assert_eq!(table.begin("a", None), Err(SpawnError::Exhausted));
+        assert_eq!(table.begin(1, "a", None), Err(SpawnError::Exhausted));
         assert_eq!(names(&table).len(), MAX_PROCESSES);
         let mut table = Processes::new(1);
         for _ in 0..=MAX_REMEMBERED {
-            let pid = table.begin("a", None).unwrap();
+            let pid = table.begin(1, "a", None).unwrap();
             let _ = table.ended(pid, GOOD);
         }
-        assert_eq!(table.wait(1, 0), Err((0, Err(SpawnError::NoProcess))));
-        assert_eq!(table.wait(2, 0), Err((0, Ok(GOOD))));
+        assert_eq!(table.wait(1, 1, 0), Err((0, Err(SpawnError::NoProcess))));
+        assert_eq!(table.wait(1, 2, 0), Err((0, Ok(GOOD))));
     }
 
     #[test]
     fn nobody_gets_more_than_who_started_it() {
         let mut table = Processes::new(16);
-        let free = table.begin("a", table.limit_for(1, 0).unwrap()).unwrap();
-        let limited = table.begin("b", table.limit_for(free, 100).unwrap()).unwrap();
+        let free = table.begin(1, "a", table.limit_for(1, 0).unwrap()).unwrap();
+        let limited = table.begin(1, "b", table.limit_for(free, 100).unwrap()).unwrap();
         let limits = [(1, 0), (1, 50), (free, 0), (free, 50), (limited, 0), (limited, 50), (limited, 150)];
         let given = limits.map(|(starter, wanted)| table.limit_for(starter, wanted).unwrap());
         assert_eq!(given, [None, Some(50), None, Some(50), Some(100), Some(50), Some(100)]);
@@ -222,11 +299,81 @@ mod tests {
     #[test]
     fn requests_that_were_given_up_are_forgotten() {
         let mut table = Processes::new(16);
-        let pid = table.begin("a", None).unwrap();
+        let pid = table.begin(1, "a", None).unwrap();
         for request in 0..10 {
-            table.wait(pid, request).unwrap();
+            table.wait(1, pid, request).unwrap();
         }
         table.keep_waiters(|&request| request % 2 == 0);
-        assert_eq!(table.ended(pid, GOOD).1, [0, 2, 4, 6, 8]);
+        assert_eq!(table.ended(pid, GOOD), [0, 2, 4, 6, 8]);
+    }
+
+    #[test]
+    fn a_process_is_ended_by_whoever_started_it_and_nobody_else() {
+        let mut table = Processes::new(16);
+        let shell = table.begin(1, "sh", None).unwrap();
+        let program = table.begin(shell, "a", None).unwrap();
+        let child = table.begin(program, "b", None).unwrap();
+        let other = table.begin(shell, "c", None).unwrap();
+        let answers = |table: &Processes, pid| {
+            [1, shell, program, child, other].map(|domain| table.check_authority(domain, pid).is_ok())
+        };
+        assert_eq!(answers(&table, shell), [true, true, false, false, false]);
+        assert_eq!(answers(&table, program), [true, true, true, false, false]);
+        assert_eq!(answers(&table, child), [true, true, true, true, false]);
+        assert_eq!(table.check_authority(other, child), Err(SpawnError::NotYours));
+        // Those further up keep it when one between has ended.
+        let _ = table.ended(program, GOOD);
+        let grandchild = table.begin(child, "d", None).unwrap();
+        assert_eq!(answers(&table, grandchild), [true, true, true, true, false]);
+        assert_eq!(table.check_authority(shell, 99), Err(SpawnError::NoProcess));
+    }
+
+    #[test]
+    fn no_program_and_what_it_starts_takes_all_processes() {
+        let mut table = Processes::new(16);
+        let shell = table.begin(1, "sh", None).unwrap();
+        let program = table.begin(shell, "a", None).unwrap();
+        // Each starts the next and ends; those that stay are started here and there.
+        let (mut last, mut count) = (program, 0);
+        loop {
+            match table.begin(last, "b", None) {
+                Ok(next) => {
+                    count += 1;
+                    if count % 2 == 0 {
+                        let _ = table.ended(last, GOOD);
+                        last = next;
+                    }
+                }
+                Err(error) => break assert_eq!(error, SpawnError::TooManyProcesses),
+            }
+        }
+        assert!(table.descendants(program) <= MAX_PROCESSES / 2);
+        let others = (0..).take_while(|_| table.begin(shell, "c", None).is_ok()).count();
+        assert!(others >= MAX_PROCESSES / 2 - 10, "{others}");
+    }
+
+    #[test]
+    fn a_program_that_starts_itself_again_and_again_has_a_short_line() {
+        let mut table = Processes::new(16);
+        let mut last = table.begin(1, "sh", None).unwrap();
+        for _ in 0..1000 {
+            let next = table.begin(last, "a", None).unwrap();
+            let _ = table.ended(last, GOOD);
+            last = next;
+        }
+        assert!(table.line_of(last).len() <= 3);
+    }
+
+    #[test]
+    fn one_domain_waits_so_often_and_others_go_on() {
+        let mut table = Processes::new(16);
+        let pid = table.begin(1, "a", None).unwrap();
+        for request in 0..MAX_WAITING as u32 {
+            table.wait(20, pid, request).unwrap();
+        }
+        assert_eq!(table.wait(20, pid, 0), Err((0, Err(SpawnError::TooManyWaits))));
+        assert_eq!((table.wait(21, pid, 0), table.wait(1, pid, 0)), (Ok(()), Ok(())));
+        table.keep_waiters(|&request| request == 0);
+        assert_eq!(table.wait(20, pid, 0), Ok(()));
     }
 }
