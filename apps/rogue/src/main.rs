@@ -18,7 +18,7 @@ use abi::layout::{NAMES_OWN, SELF_DISPATCHER};
 use barreldish::interfaces::{
     CONSOLE, ConsoleClient, ConsoleMode, MAX_CONSOLE_WRITE, NamesError, SPAWN, SpawnClient,
 };
-use barreldish::process::{Processes, run};
+use barreldish::process::Processes;
 use barreldish::{LmpPort, args, block_on, connect, println};
 use ipc::Capability;
 use rt::slots;
@@ -125,23 +125,25 @@ fn until_refused(
     what: &str,
     mut ask: impl FnMut(u64, Capability) -> Result<(), NamesError>,
 ) -> Result<(), String> {
-    let mut ends = Ends::new()?;
+    let (mut ends, all) = (Ends::new()?, Processes::connect().map_err(text)?);
     for count in 0..EVENTS {
         if let Err(error) = ask(count, ends.next()?) {
             println!("rogue: {count} {what}: {error}");
-            return meanwhile();
+            return meanwhile(&all);
         }
     }
     Err(format!("{EVENTS} {what}, and no end of it"))
 }
 
 /// Another program starts, prints and ends as ever.
-fn meanwhile() -> Result<(), String> {
-    let status = run("lines", &["others", "2"]).map_err(text)?;
+fn meanwhile(all: &Processes) -> Result<(), String> {
+    let status = all.spawn("lines", &["others", "2"]).and_then(|it| it.wait()).map_err(text)?;
     if status.code() == 0 { Ok(()) } else { Err(format!("another program {status}")) }
 }
 
 fn channels(name: &str) -> Result<(), String> {
+    // For its own words it needs one itself.
+    println!("rogue: channels to {name}");
     let names = rt::names::names().map_err(text)?;
     until_refused("channels", |_, end| names.connect(name, end).map(drop))
 }
@@ -158,14 +160,15 @@ fn hang<E: ToString>(
     mut ask: impl FnMut() -> Pin<Box<dyn Future<Output = Result<(), E>>>>,
     settle: impl Fn() -> Result<(), String>,
 ) -> Result<(), String> {
-    let mut waiting = Vec::new();
+    let (mut waiting, all) = (Vec::new(), Processes::connect().map_err(text)?);
     for count in 0..REQUESTS {
         let mut request = ask();
         for _ in 0..2 {
             let answer = block_on(poll_fn(|context| Poll::Ready(request.as_mut().poll(context))));
             if let Poll::Ready(Err(error)) = answer {
                 println!("rogue: {count} {what}: {}", error.to_string());
-                return meanwhile();
+                drop(waiting);
+                return meanwhile(&all);
             }
             settle()?;
         }
@@ -220,11 +223,21 @@ fn rest() -> Result<(), String> {
     }
 }
 
-/// Requests as long as they may be, one after the other.
+/// Takes all memory, then makes requests as long as they may be, one after the other.
 fn feed() -> Result<(), String> {
-    let long: String = vec!["x"; 250 << 10].concat();
+    let long: String = vec!["x"; 100 << 10].concat();
     let console = connect::<ConsoleClient<LmpPort>>(CONSOLE).map_err(text)?;
     let all = Processes::connect().map_err(text)?;
+    println!("rogue: hungry");
+    let mine = rt::memory::allocate(1 << 20, 4096).map_err(text)?;
+    let mut bytes = 64 << 20;
+    while bytes >= 4096 {
+        if rt::memory::allocate(bytes, 4096).is_err() {
+            bytes /= 2;
+        }
+    }
+    // What asking takes.
+    slots::discard(mine);
     let mut refused = 0;
     for _ in 0..20 {
         refused += u32::from(all.spawn("lines", &[&long]).is_err());

@@ -22,7 +22,7 @@ use rlsf::Tlsf;
 
 use crate::local::local;
 use crate::vspace::{self, Reserved};
-use crate::{critical, memory, names};
+use crate::{critical, dispatch, memory, names};
 
 /// Free bytes that the heap keeps for growing itself.
 const LOW_WATER: usize = 16 * 1024;
@@ -251,6 +251,8 @@ pub(crate) fn allocate(layout: Layout) -> Option<NonNull<u8>> {
     }
     if layout.size() >= LARGE
         && !BACKED.with(Cell::get)
+        // A server has to learn here that there is no memory: by a fault it would end.
+        && !dispatch::in_handler()
         && let Some(block) = reserve_large(layout)
     {
         return Some(block);
