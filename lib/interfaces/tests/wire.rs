@@ -10,6 +10,7 @@ use std::fmt::{Debug, Display};
 fn arrives<T: Decode + PartialEq + Debug>(value: T) {
     let sent = vec![value];
     let (bytes, _) = ByteSink::collect(&sent);
+    let bytes = bytes.unwrap();
     assert_eq!(decode_bytes::<Vec<T>>(&bytes, None).as_ref(), Ok(&sent));
     for length in 0..bytes.len() {
         let cut = decode_bytes::<Vec<T>>(&bytes[..length], None);
