@@ -36,6 +36,8 @@ local! {
 }
 /// Held by the thread that writes to the console.
 static WRITING: Mutex<()> = Mutex::new(());
+/// Held by the thread that opens the session.
+static OPENING: Mutex<()> = Mutex::new(());
 
 local! {
     /// Output goes to the kernel's log, whatever there is.
@@ -67,9 +69,19 @@ pub fn session() -> Result<Arc<Session>, RtError> {
     if LOG_ONLY.with(Cell::get) || dispatch::in_handler() {
         return Err(RtError::NotAvailable);
     }
+    // One thread opens it, and the others wait for that one.
+    let _turn = takes_turns().then(|| OPENING.checked_lock().ok());
+    if let Some(session) = SESSION.with(|session| session.borrow().clone()) {
+        return Ok(session);
+    }
     let session = Arc::new(names::connect::<Session>(CONSOLE)?);
     SESSION.with(|place| place.replace(Some(session.clone())));
     Ok(session)
+}
+
+/// Whether there are other threads, and they run.
+fn takes_turns() -> bool {
+    thread::has_others() && !thread::is_alone()
 }
 
 /// Prints: whole lines go out, the rest is kept until its line ends, or is [`flush`]ed.
@@ -139,8 +151,7 @@ fn send_to(session: &Arc<Session>, bytes: &[u8]) {
         return;
     }
     // One thread at a time: the console takes so many writes of a session and no more. Who ended while it wrote is past.
-    let others = thread::has_others() && !thread::is_alone();
-    let _turn = others.then(|| WRITING.checked_lock().ok());
+    let _turn = takes_turns().then(|| WRITING.checked_lock().ok());
     if let Err(ConsoleError::Call(_)) = session.write(bytes) {
         // The console is gone, and a new session is opened by the next line.
         SESSION.with(|place| place.replace(None));

@@ -311,7 +311,7 @@ fn room_for(layout: Layout) -> Option<u64> {
     size.checked_add(size / 8)?.checked_add(2 * layout.align() as u64 + 2 * PAGE_SIZE)
 }
 
-/// Grows by at least `need` bytes: a whole step if that can be had, just enough otherwise.
+/// Grows by at least `need` bytes: a whole step if that can be had, less otherwise.
 #[cold]
 fn grow(need: u64) -> bool {
     let total = HEAP.with(|heap| heap.borrow().total) as u64;
@@ -321,9 +321,23 @@ fn grow(need: u64) -> bool {
     let Some(least) = need.max(SMALLEST_STEP).checked_next_multiple_of(PAGE_SIZE) else { return false };
     let Some(whole) = least.max(step).checked_next_multiple_of(PAGE_SIZE) else { return false };
     names::provide_memory();
-    let grown = critical::section(|| reserve_only(|| add_arena(whole) || add_arena(least)));
+    let grown = critical::section(|| reserve_only(|| add_largest(whole, least)));
     HEAP.with(|heap| heap.borrow_mut().dry = !grown);
     grown
+}
+
+/// Adds an arena of `whole` bytes, or of the largest part of that that is to be had and is not below `least`.
+fn add_largest(whole: u64, least: u64) -> bool {
+    let mut bytes = whole;
+    loop {
+        if add_arena(bytes) {
+            return true;
+        }
+        if bytes <= least {
+            return false;
+        }
+        bytes = (bytes / 2).next_multiple_of(PAGE_SIZE).max(least);
+    }
 }
 
 /// Maps memory for an arena and adds it.

@@ -117,6 +117,11 @@ pub(crate) fn expect_faults() {
     let _ = fill_up();
 }
 
+/// Whether this domain has reserved addresses, and keeps a stock.
+pub(crate) fn is_active() -> bool {
+    STOCK.with(|stock| stock.borrow().slots.count > 0)
+}
+
 /// Fills the stock up that a critical section has taken from.
 pub(crate) fn after_section() {
     if LOW.with(|low| low.replace(false)) {

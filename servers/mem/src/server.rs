@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
@@ -92,7 +92,11 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
         books.add_root(root.address(), identity.base, identity.size).map_err(StartError::Region)?;
         root.watch_units(bell.capability()).map_err(|error| StartError::Root(number, error))?;
     }
-    let store = Store { books: Rc::new(RefCell::new(books)), core: info.extra[EXTRA_CORE] as u32 };
+    let store = Store {
+        books: Rc::new(RefCell::new(books)),
+        core: info.extra[EXTRA_CORE] as u32,
+        own: Rc::default(),
+    };
     let taker = store.clone();
     rt::spawn(async move {
         loop {
@@ -116,6 +120,8 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
 struct Store {
     books: Rc<RefCell<Books>>,
     core: u32,
+    /// Bytes that the server has taken for itself.
+    own: Rc<Cell<u64>>,
 }
 
 /// An allocation on its way out, in the books already. Dropped before it is done, because its client is gone, it is undone.
@@ -316,7 +322,7 @@ impl Store {
             return Ok(());
         }
         // A part of what it has: then the number of pieces stays small, whatever it comes to.
-        let part = self.books.borrow().account(MEM_DOMAIN).used / 4;
+        let part = self.own.get() / 4;
         match self.keep(piece.max(part).next_multiple_of(PAGE_SIZE).max(OWN_CHUNK)) {
             Err(MemoryError::OutOfMemory) if rt::memory::left() >= LAST_WATER => Ok(()),
             Err(_) => Err(MemoryError::Exhausted),
@@ -336,7 +342,9 @@ impl Store {
         let grant = self.find(bytes, PAGE_SIZE, MEM_DOMAIN)?;
         let making = Making::begin(self, grant, MEM_DOMAIN).map_err(exhausted)?;
         while !making.zero_step().map_err(exhausted)? {}
-        rt::memory::donate(making.finish().map_err(exhausted)?).map_err(exhausted)
+        rt::memory::donate(making.finish().map_err(exhausted)?).map_err(exhausted)?;
+        self.own.set(self.own.get() + bytes);
+        Ok(())
     }
 }
 

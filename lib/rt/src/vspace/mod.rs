@@ -162,13 +162,13 @@ pub(crate) fn unmap(range: Range<u64>) {
     }
 }
 
-/// Page tables that nothing is in any more go, the deepest first. One of level 3 stays: whoever maps a page and takes it
-/// away, again and again, would make one each time.
+/// Page tables that nothing is in any more go, the deepest first. In a domain that pages one of level 3 stays: whoever maps a
+/// page and takes it away, again and again, would make one each time.
 pub(crate) fn drop_empty_tables() {
     while let Some(table) = with(|space| {
         let table = space.empty_table()?;
         let kept = KEPT.with(Cell::get);
-        if table.level == 3 && (kept == NONE_KEPT || kept == table.base) {
+        if table.level == 3 && pager::is_active() && (kept == NONE_KEPT || kept == table.base) {
             KEPT.with(|kept| kept.set(table.base));
             return None;
         }

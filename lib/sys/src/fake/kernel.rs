@@ -275,6 +275,9 @@ impl Fake {
             return Err(Error::new(ErrorKind::UnitNotZeroed, 0));
         }
         self.check_overlap(source.base + x[2], size * x[4], x[0])?;
+        if kind == CapType::Unit {
+            self.units.note_root(x[0]);
+        }
         for index in 0..x[4] {
             let base = source.base + x[2] + index * size;
             let made = Capability { kind, rights: Rights::ALL, base, size };

@@ -1,6 +1,6 @@
 //! Units: zeroed in steps, and empty when the last capability over their memory is gone.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use abi::{CapType, Error, ErrorKind};
 
@@ -16,9 +16,16 @@ pub(super) struct Units {
     zeroed: BTreeMap<u64, u64>,
     /// Those without capabilities: base and size, the oldest first.
     empty: VecDeque<(u64, u64)>,
+    /// Where the capabilities lie that Units were made of: they may be over the same memory as a Unit and are not of it.
+    roots: BTreeSet<u64>,
 }
 
 impl Units {
+    /// A Unit was made of the capability at this address.
+    pub(super) fn note_root(&mut self, at: u64) {
+        self.roots.insert(at);
+    }
+
     pub(super) fn is_zero(&self, unit: &Capability) -> bool {
         self.zeroed.get(&unit.base) == Some(&unit.size)
     }
@@ -31,7 +38,7 @@ fn lies_in(inner: &Capability, outer: &Capability) -> bool {
 impl Fake {
     /// Whether there are capabilities over a unit's memory besides the Unit.
     pub(super) fn is_held(&self, unit: &Capability) -> bool {
-        self.slots.values().any(|other| is_member(other, unit))
+        self.slots.iter().any(|(at, other)| self.is_member(*at, other, unit))
     }
 
     /// The next part of a Unit: 1 if there is more.
@@ -58,11 +65,16 @@ impl Fake {
     /// Of a Unit, takes one capability over its memory away: 1 if there was one. Of anything else, nothing.
     pub(super) fn revoke(&mut self, at: u64) -> Result<u64> {
         let unit = self.get(at, 1)?;
-        let member = self.slots.iter().find(|(_, it)| unit.kind == CapType::Unit && is_member(it, &unit));
+        let member =
+            self.slots.iter().find(|(at, it)| unit.kind == CapType::Unit && self.is_member(**at, it, &unit));
         let Some((&at, &member)) = member else { return Ok(0) };
         self.slots.remove(&at);
         self.release(&member);
         Ok(1)
+    }
+
+    fn is_member(&self, at: u64, capability: &Capability, unit: &Capability) -> bool {
+        !self.units.roots.contains(&at) && is_member(capability, unit)
     }
 
     /// A capability is gone: of its unit, or a Unit itself.

@@ -32,7 +32,7 @@ fn store(own: u64) -> Store {
     }
     rt::memory::live_on_own();
     rt::memory::donate(OWN).unwrap();
-    Store { books: Rc::new(RefCell::new(books)), core: 0 }
+    Store { books: Rc::new(RefCell::new(books)), core: 0, own: Rc::default() }
 }
 
 /// What there is, as far as it must be the same again: the books, and all capabilities in their slots.
