@@ -76,6 +76,23 @@ impl<const L: usize> List<L> {
         }
     }
 
+    /// Takes out the first, which there is, and appends `index`.
+    #[inline]
+    pub(super) fn rotate(&mut self, records: &mut [Record], index: Index) {
+        let (first, last) = (self.first, self.last);
+        let mut link = Link { before: last, after: NIL };
+        self.last = index;
+        if first == last {
+            (self.first, link.before) = (index, NIL);
+        } else {
+            self.first = records[first as usize].links[L].after;
+            records[self.first as usize].links[L].before = NIL;
+            records[last as usize].links[L].after = index;
+        }
+        records[first as usize].links[L] = Link::NONE;
+        records[index as usize].links[L] = link;
+    }
+
     /// Takes out the first, if there is one.
     pub(super) fn pop_front(&mut self, records: &mut [Record]) -> Option<Index> {
         let first = (self.first != NIL).then_some(self.first)?;

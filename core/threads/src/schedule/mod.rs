@@ -232,6 +232,43 @@ impl Threads {
         self.make_ready(index);
     }
 
+    /// The current thread lets others go first, and the one whose turn it is becomes the current one: as
+    /// [`Self::yield_current`], [`Self::pick`] and [`Self::switch_to`] in one step. None, and nothing has changed, if it
+    /// is its own turn again.
+    #[inline]
+    pub fn rotate(&mut self) -> Option<ThreadId> {
+        let level = self.occupied.checked_ilog2()? as u8;
+        let (former, queue) = (self.current, &mut self.ready[usize::from(level) % PRIORITIES]);
+        let next = queue.first();
+        let pair = self.records.get_disjoint_mut([former as usize, next as usize]);
+        let Ok([before, after]) = pair else { unreachable!("a queue holds threads, and not the one that runs") };
+        assert!(before.state == Some(State::Running), "the current thread does not run");
+        let own = before.priority.level();
+        if own > level {
+            return None;
+        }
+        (before.state, before.place) = (Some(State::Ready), Place::Ready);
+        (after.state, after.place) = (Some(State::Running), Place::Nowhere);
+        let id = ThreadId::new(next, after.generation);
+        self.current = next;
+        if own == level {
+            queue.rotate(&mut self.records, former);
+        } else {
+            self.rise(former, next, level);
+        }
+        Some(id)
+    }
+
+    /// The rest of [`Self::rotate`] to `next`, the first of the more urgent ones of `level`.
+    #[cold]
+    fn rise(&mut self, former: Index, next: Index, level: u8) {
+        let queue = &mut self.ready[usize::from(level)];
+        queue.remove(&mut self.records, next);
+        self.occupied &= !(u8::from(queue.is_empty()) << level);
+        self.ready_count -= 1;
+        self.make_ready(former);
+    }
+
     /// The current thread has had its time: it queues behind the others of its priority.
     pub fn preempt_current(&mut self) {
         self.yield_current();

@@ -33,6 +33,30 @@ fn equals_take_turns_in_the_order_of_arrival() {
 }
 
 #[test]
+fn who_rotates_goes_behind_its_equals_and_before_the_less_urgent() {
+    let (mut threads, ids) = with_ready(3);
+    let [a, b, c] = [ids[0], ids[1], ids[2]];
+    threads.set_priority(c, Priority::LOWEST);
+    let order: Vec<_> = (0..4).map(|_| threads.rotate()).collect();
+    assert_eq!(order, [Some(a), Some(b), Some(ThreadId::MAIN), Some(a)]);
+    threads.set_priority(a, Priority::HIGHEST);
+    assert_eq!((threads.rotate(), threads.current(), threads.ready_count()), (None, a, 3));
+    threads.set_priority(c, Priority::HIGHEST);
+    threads.set_priority(a, Priority::LOWEST);
+    assert_eq!((threads.rotate(), threads.state(a)), (Some(c), Some(State::Ready)));
+    let order: Vec<_> = std::iter::from_fn(|| threads.pick()).collect();
+    assert_eq!(order, [b, ThreadId::MAIN, a]);
+}
+
+#[test]
+#[should_panic(expected = "does not run")]
+fn a_parked_thread_cannot_rotate() {
+    let (mut threads, _) = with_ready(1);
+    threads.park_current(Kind::Loop);
+    threads.rotate();
+}
+
+#[test]
 fn a_more_urgent_thread_goes_first() {
     let (mut threads, ids) = with_ready(3);
     threads.set_priority(ids[2], Priority::HIGHEST);

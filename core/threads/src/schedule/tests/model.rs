@@ -115,6 +115,7 @@ enum Operation {
     UnparkAll,
     Nudge,
     Yield,
+    Rotate,
     Preempt,
     Park(bool),
     TakeToken,
@@ -138,6 +139,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         (1, O::UnparkAll),
         (2, O::Nudge),
         (3, O::Yield),
+        (4, O::Rotate),
         (2, O::Preempt),
         (4, O::Park(false)),
         (4, O::Park(true)),
@@ -191,6 +193,13 @@ impl Run {
                 all.into_iter().for_each(|id| model.unpark(id));
             }
             O::Nudge => (real.nudge(id), model.nudge(bits)).0,
+            O::Rotate => {
+                let former = model.current;
+                model.make_ready(former);
+                let next = model.pick().unwrap();
+                model.switch_to(next);
+                assert_eq!(real.rotate().map(ThreadId::bits), (next != former).then_some(next));
+            }
             O::TakeToken => assert_eq!(real.take_token(), std::mem::take(&mut model.me().token)),
             O::FaultDone => {
                 real.fault_done(id);
