@@ -29,12 +29,13 @@ pub fn section<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Begins a section.
+/// Begins a section. Whether there is none around it.
 #[inline(always)]
-pub(crate) fn enter() {
+pub(crate) fn enter() -> bool {
     // One step to upcalls, which may note what they want at any time.
-    STATE.with(|state| state.fetch_add(1, Ordering::Relaxed));
+    let former = STATE.with(|state| state.fetch_add(1, Ordering::Relaxed));
     compiler_fence(Ordering::SeqCst);
+    former & !WANTED == 0
 }
 
 /// Ends a section.

@@ -22,6 +22,12 @@ mod imp {
         pub(crate) fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
             crate::critical::section(|| f(&self.0))
         }
+        /// As [`Self::with`], for those who are in a critical section.
+        #[inline(always)]
+        pub(crate) fn with_in_section<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+            debug_assert!(crate::critical::inside());
+            f(&self.0)
+        }
     }
 
     macro_rules! local {
@@ -72,6 +78,9 @@ mod imp {
         }
         pub(crate) fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
             self.0.with(|value| f(value))
+        }
+        pub(crate) fn with_in_section<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+            self.with(f)
         }
     }
 

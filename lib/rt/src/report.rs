@@ -93,7 +93,7 @@ struct Who;
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(start::name())?;
-        if !thread::has_others() {
+        if !thread::others_exist() {
             return Ok(());
         }
         match thread::current() {

@@ -76,8 +76,8 @@ impl<const L: usize> List<L> {
         }
     }
 
-    /// Takes out the first, which there is, and appends `index`.
-    #[inline]
+    /// Takes out the first, which there is, and appends `index`. The links of what is taken out mean nothing.
+    #[inline(always)]
     pub(super) fn rotate(&mut self, records: &mut [Record], index: Index) {
         let (first, last) = (self.first, self.last);
         let mut link = Link { before: last, after: NIL };
@@ -89,7 +89,6 @@ impl<const L: usize> List<L> {
             records[self.first as usize].links[L].before = NIL;
             records[last as usize].links[L].after = index;
         }
-        records[first as usize].links[L] = Link::NONE;
         records[index as usize].links[L] = link;
     }
 

@@ -235,38 +235,37 @@ impl Threads {
     /// The current thread lets others go first, and the one whose turn it is becomes the current one: as
     /// [`Self::yield_current`], [`Self::pick`] and [`Self::switch_to`] in one step. None, and nothing has changed, if it
     /// is its own turn again.
-    #[inline]
+    #[inline(always)]
     pub fn rotate(&mut self) -> Option<ThreadId> {
-        let level = self.occupied.checked_ilog2()? as u8;
+        let level = u32::from(self.occupied).checked_ilog2()? as u8;
         let (former, queue) = (self.current, &mut self.ready[usize::from(level) % PRIORITIES]);
         let next = queue.first();
         let pair = self.records.get_disjoint_mut([former as usize, next as usize]);
-        let Ok([before, after]) = pair else { unreachable!("a queue holds threads, and not the one that runs") };
+        let Ok([before, after]) = pair else {
+            unreachable!("a queue holds threads, and not the one that runs")
+        };
         assert!(before.state == Some(State::Running), "the current thread does not run");
-        let own = before.priority.level();
-        if own > level {
-            return None;
+        if before.priority.level() != level {
+            return self.rotate_unequal(next, level);
         }
         (before.state, before.place) = (Some(State::Ready), Place::Ready);
         (after.state, after.place) = (Some(State::Running), Place::Nowhere);
         let id = ThreadId::new(next, after.generation);
+        queue.rotate(&mut self.records, former);
         self.current = next;
-        if own == level {
-            queue.rotate(&mut self.records, former);
-        } else {
-            self.rise(former, next, level);
-        }
         Some(id)
     }
 
-    /// The rest of [`Self::rotate`] to `next`, the first of the more urgent ones of `level`.
+    /// [`Self::rotate`] where the most urgent that are ready, of which `next` is the first, are not the current one's equals.
     #[cold]
-    fn rise(&mut self, former: Index, next: Index, level: u8) {
-        let queue = &mut self.ready[usize::from(level)];
-        queue.remove(&mut self.records, next);
-        self.occupied &= !(u8::from(queue.is_empty()) << level);
-        self.ready_count -= 1;
-        self.make_ready(former);
+    fn rotate_unequal(&mut self, next: Index, level: u8) -> Option<ThreadId> {
+        if self.record(self.current).priority.level() > level {
+            return None;
+        }
+        self.make_ready(self.current);
+        let id = self.id(next);
+        self.switch_to(id);
+        Some(id)
     }
 
     /// The current thread has had its time: it queues behind the others of its priority.

@@ -335,6 +335,8 @@ pub(crate) unsafe extern "C" fn switch_to_context(from: *mut u64, frame: *mut u8
 /// `context` is such a context.
 pub(crate) unsafe extern "C" fn resume_context(base: *mut u8, context: *const Context) -> ! {
     let area = abi::frame::Area::Enabled;
+    // Not before upcalls are disabled: one that found the thread out of its section would take this for its context.
+    crate::critical::set_depth(0);
     // SAFETY: the caller's promise, and as in `preempted`.
     unsafe {
         Frame::new(NonNull::new_unchecked(base), crate::frame::RINGS_OFFSET).set_context(area, &*context);

@@ -33,8 +33,8 @@ pub(crate) use table::park as park_as;
 #[cfg(target_os = "none")]
 pub(crate) use table::preempted;
 pub(crate) use table::{
-    current, give_way, has_others, has_token, init, is_alive, is_alone, others_ready, own_stack, stay_alone,
-    take_token, unpark, with_name,
+    current, give_way, has_others, has_token, init, is_alive, is_alone, others_exist, others_ready,
+    own_stack, stay_alone, take_token, unpark, with_name,
 };
 
 use crate::cell::Guarded;

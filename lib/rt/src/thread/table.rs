@@ -60,13 +60,19 @@ raw_local! {
     static MAIN_TOKEN: AtomicBool = AtomicBool::new(false);
 }
 raw_local! {
-    /// Threads that are neither the main one nor ended; with none the domain asks for no slices.
+    /// Threads that are neither the main one nor ended, with [`STARTED`] and [`ALONE`].
     static OTHERS: AtomicU32 = AtomicU32::new(0);
 }
-local! {
-    /// Nobody else runs: the domain is making its last report.
-    static ALONE: Cell<bool> = Cell::new(false);
+raw_local! {
+    /// The kernel makes an upcall when a slice is over.
+    static SLICES: AtomicBool = AtomicBool::new(false);
 }
+
+/// Nobody else runs: the domain is making its last report.
+const ALONE: u32 = 1 << 31;
+/// A thread was started since the main thread last waited without others. Until it does so again, tokens are in the table
+/// and slices are asked for: a thread that is started and joined, and the next, cost no system calls for that.
+const STARTED: u32 = 1 << 30;
 
 #[inline(always)]
 fn with<R>(f: impl FnOnce(&mut Table) -> R) -> R {
@@ -94,16 +100,45 @@ pub(crate) fn current() -> ThreadId {
     CURRENT.with(|current| ThreadId::from_bits(current.load(Ordering::Relaxed)))
 }
 
-/// Whether there are other threads than the main one.
+#[inline(always)]
+fn others() -> u32 {
+    OTHERS.with(|others| others.load(Ordering::Relaxed))
+}
+
+/// Whether there are other threads than the main one, or were until a moment ago. With none that comes to an end when the
+/// main thread asks whether they are ready.
 #[inline(always)]
 pub(crate) fn has_others() -> bool {
-    OTHERS.with(|others| others.load(Ordering::Relaxed) != 0)
+    others() & !ALONE != 0
+}
+
+/// Whether there are other threads than the main one.
+pub(crate) fn others_exist() -> bool {
+    others() & !(ALONE | STARTED) != 0
 }
 
 /// Whether a thread waits for its turn, and may have it.
 #[inline(always)]
 pub(crate) fn others_ready() -> bool {
-    has_others() && with(|table| table.threads.has_ready()) && !ALONE.with(Cell::get)
+    match others() {
+        0 => false,
+        STARTED => {
+            settle();
+            false
+        }
+        others => others & ALONE == 0 && with(|table| table.threads.has_ready()),
+    }
+}
+
+/// All other threads have ended: the main thread is by itself again.
+#[cold]
+fn settle() {
+    critical::section(|| {
+        OTHERS.with(|others| others.store(0, Ordering::Relaxed));
+        // From here on nobody looks for its token in the table; it may have one there.
+        MAIN_TOKEN.with(|token| token.store(true, Ordering::Relaxed));
+        want_slices(false);
+    });
 }
 
 /// Whether the running thread was unparked since this was last asked.
@@ -146,12 +181,15 @@ pub(crate) fn unpark(id: ThreadId) {
 
 /// No other thread runs from now on, or others run again.
 pub(crate) fn stay_alone(alone: bool) {
-    ALONE.with(|state| state.set(alone));
+    OTHERS.with(|others| match alone {
+        true => others.fetch_or(ALONE, Ordering::Relaxed),
+        false => others.fetch_and(!ALONE, Ordering::Relaxed),
+    });
 }
 
 /// Whether no other thread runs any more.
 pub(crate) fn is_alone() -> bool {
-    ALONE.with(Cell::get)
+    others() & ALONE != 0
 }
 
 impl Block {
@@ -224,7 +262,7 @@ pub(super) fn add(block: Box<Block>, priority: Priority) -> Result<ThreadId, Ful
     // SAFETY: the top of the stack is backed, and nobody uses it.
     let stack_pointer = unsafe { arch::prepare_stack(top, first, 0) };
     block.stack_pointer.set(stack_pointer);
-    let (id, is_first) = with(|table| {
+    let id = with(|table| {
         let id = table.threads.create(priority)?;
         if table.blocks.len() <= id.index() {
             table.blocks.try_reserve(1).map_err(|_| Full)?;
@@ -233,16 +271,27 @@ pub(super) fn add(block: Box<Block>, priority: Priority) -> Result<ThreadId, Ful
         table.blocks[id.index()] = Some(block);
         table.threads.ready(id);
         // Counted before it can run, and end.
-        Ok((id, OTHERS.with(|others| others.fetch_add(1, Ordering::Relaxed)) == 0))
+        OTHERS.with(|others| {
+            others.fetch_or(STARTED, Ordering::Relaxed);
+            others.fetch_add(1, Ordering::Relaxed);
+        });
+        Ok(id)
     })?;
-    if is_first {
-        request_slices(true);
-    }
+    critical::section(|| want_slices(true));
     Ok(id)
 }
 
-/// Asks the kernel for an upcall when a slice is over, or takes that back.
-fn request_slices(wanted: bool) {
+/// Asks the kernel for an upcall when a slice is over, or takes that back, unless it is so already. In a critical section,
+/// or in an upcall that came outside of them.
+fn want_slices(wanted: bool) {
+    let set = |slices: &AtomicBool| {
+        let was = slices.load(Ordering::Relaxed);
+        slices.store(wanted, Ordering::Relaxed);
+        was
+    };
+    if SLICES.with(set) == wanted {
+        return;
+    }
     let ticks = if wanted { arch::ticks_per_second() / 1000 * SLICE_MS } else { 0 };
     // It can fail only for a dispatcher that is not ours.
     let _ = sys::Cap::<sys::Dispatcher>::new(abi::layout::SELF_DISPATCHER).request_slice(ticks);
@@ -276,11 +325,7 @@ fn end_now(by_fault: bool) -> ! {
     // From here on nobody else runs: one that is no longer counted may not get another turn.
     critical::enter();
     critical::set_depth(1);
-    if OTHERS.with(|others| others.fetch_sub(1, Ordering::Relaxed)) == 1 {
-        request_slices(false);
-        // From here on nobody looks for the main thread's token in the table; it may have one there.
-        MAIN_TOKEN.with(|token| token.store(true, Ordering::Relaxed));
-    }
+    OTHERS.with(|others| others.fetch_sub(1, Ordering::Relaxed));
     let id = current();
     drop(with(Table::take_ended));
     let stack = with(|table| {
@@ -297,8 +342,8 @@ fn end_now(by_fault: bool) -> ! {
     if let Some(stack) = stack.and_then(Stack::recycle) {
         with(|table| table.ended.as_deref().map(|block| block.stack.set(Some(stack))));
     }
-    let place = with(|table| table.ended.as_deref().map(|block| block.stack_pointer.as_ptr()));
-    go_to_next(place.unwrap_or(core::ptr::null_mut()), None);
+    // There is always a turn, and it is not the running thread's.
+    go(|table| table.next_turn(None));
     unreachable!("a thread that has ended runs again")
 }
 
@@ -331,69 +376,121 @@ pub(crate) fn is_alive(id: ThreadId) -> bool {
 pub(crate) fn park(kind: Kind) {
     critical::enter();
     if !has_token() {
-        go(|threads| threads.park_current(kind), None);
+        go(|table| {
+            table.threads.park_current(kind);
+            table.next_turn(None)
+        });
     }
     critical::leave();
 }
 
-/// Lets the next of the threads that are ready run, if there is one.
+/// Lets the next of the threads that are ready run, if there is one. Does nothing in a critical section.
 pub fn yield_now() {
-    critical::enter();
-    if others_ready() {
-        go(Threads::yield_current, None);
-    }
-    critical::leave();
-}
-
-/// Gives the processor away, to `next` or whose turn it is, in a critical section.
-fn go(how: impl FnOnce(&mut Threads), next: Option<ThreadId>) {
-    let place = with(|table| {
-        how(&mut table.threads);
-        table.block(table.threads.current()).map(|block| block.stack_pointer.as_ptr())
-    });
-    go_to_next(place.unwrap_or(core::ptr::null_mut()), next);
-}
-
-/// Switches to `next` or whose turn it is, in a critical section. `place` is where the stack pointer of the running one goes.
-fn go_to_next(place: *mut u64, next: Option<ThreadId>) {
-    let (next, stack_pointer, context) = with(|table| table.choose(next));
-    if next == current() {
+    // Others were started, and may run: what is below the two marks is their number.
+    if others() >> STARTED.trailing_zeros() != 1 {
         return;
     }
-    set_current(next);
-    match context {
-        // SAFETY: the scheduler says that it does not run, and it gave way by `switch`. The block of the running one
-        // stays where it is until its thread is reaped, or is kept in `ended`.
-        None => unsafe { arch::switch(place, stack_pointer) },
-        Some(context) => {
-            critical::set_depth(0);
-            // SAFETY: as before, but an upcall took the processor from it, outside of critical sections.
-            unsafe { arch::switch_to_context(place, dispatch::frame().base(), context) };
+    if critical::enter() {
+        let turn = TABLE.with_in_section(|table| {
+            // SAFETY: the table is borrowed in critical sections alone. There is none around this one, so it is not
+            // borrowed; nothing in `yield_turn` looks at `TABLE`, and the borrow ends with it. There is a table, since
+            // a thread was started.
+            let table = unsafe { (*table.as_ptr()).as_mut().unwrap_unchecked() };
+            table.yield_turn()
+        });
+        if let Some(turn) = turn {
+            turn.begin();
         }
+    }
+    critical::leave();
+}
+
+/// Gives the processor away, in a critical section, if `how` finds that it is another's turn.
+fn go(how: impl FnOnce(&mut Table) -> Option<Turn>) {
+    if let Some(turn) = with(how) {
+        turn.begin();
     }
 }
 
+/// Another thread is the current one, and is to run.
+struct Turn {
+    next: ThreadId,
+    /// Where the stack pointer of the one that has run goes.
+    from: *mut u64,
+    to: *const Block,
+}
+
+impl Turn {
+    /// Runs the other thread. Returns when it is the turn of the one that calls this.
+    #[inline(always)]
+    fn begin(self) {
+        set_current(self.next);
+        // SAFETY: a thread that is alive has its block, which stays where it is.
+        let to = unsafe { &*self.to };
+        if to.interrupted.get() {
+            return self.resume(to);
+        }
+        // SAFETY: the scheduler says that it does not run, and it gave way by `switch`. The block of the running one
+        // stays where it is until its thread is reaped, or is kept in `ended`.
+        unsafe { arch::switch(self.from, to.stack_pointer.get()) }
+    }
+
+    #[cold]
+    fn resume(self, to: &Block) {
+        to.interrupted.set(false);
+        // SAFETY: as in `begin`, but an upcall took the processor from it, outside of critical sections.
+        unsafe { arch::switch_to_context(self.from, dispatch::frame().base(), to.context.get()) };
+    }
+}
+
+#[inline(always)]
 fn set_current(id: ThreadId) {
     CURRENT.with(|current| current.store(id.bits(), Ordering::Relaxed));
 }
 
 impl Table {
-    /// Makes `next`, which is ready, or whose turn it is the current thread: (its number, its stack pointer, its context if it was interrupted).
-    fn choose(&mut self, next: Option<ThreadId>) -> (ThreadId, u64, Option<*const Context>) {
+    /// The running thread goes behind its equals: whose turn it is now, if not its own.
+    #[inline(always)]
+    fn yield_turn(&mut self) -> Option<Turn> {
+        let next = self.threads.rotate()?;
+        Some(self.turn(current(), next))
+    }
+
+    /// As [`Self::yield_turn`], but `handler`, if there is one, is to run however urgent it is.
+    #[inline(never)]
+    fn yield_turn_to(&mut self, handler: Option<ThreadId>) -> Option<Turn> {
+        if handler.is_none() {
+            return self.yield_turn();
+        }
+        self.threads.yield_current();
+        self.next_turn(handler)
+    }
+
+    /// The running thread has parked, yielded or ended: makes `next`, which is ready, or whose turn it is the current one.
+    /// None if it is the one that has run.
+    fn next_turn(&mut self, next: Option<ThreadId>) -> Option<Turn> {
         // There is always one: the main thread is ready, runs, or is parked in its loop, where it waits in the kernel.
         let next = next.or_else(|| self.threads.pick()).unwrap_or(ThreadId::MAIN);
-        let former = self.threads.current();
         self.threads.switch_to(next);
-        if next != former && dispatch::frame().uses_fp() {
+        let former = current();
+        if next == former { None } else { Some(self.turn(former, next)) }
+    }
+
+    #[inline(always)]
+    fn turn(&self, former: ThreadId, next: ThreadId) -> Turn {
+        if dispatch::frame().uses_fp() {
             self.switch_fp(former, next);
         }
-        match self.block(next) {
-            Some(block) => {
-                let context = block.interrupted.replace(false).then(|| block.context.get().cast_const());
-                (next, block.stack_pointer.get(), context)
-            }
-            None => unreachable!("a thread that is ready has a block"),
-        }
+        let Some(from) = self.block(former).or_else(|| self.block_of_ended()) else {
+            unreachable!("a thread that has run has a block")
+        };
+        let Some(to) = self.block(next) else { unreachable!("a thread that is ready has a block") };
+        Turn { next, from: from.stack_pointer.as_ptr(), to }
+    }
+
+    #[cold]
+    fn block_of_ended(&self) -> Option<&Block> {
+        self.ended.as_deref()
     }
 }
 
@@ -431,51 +528,52 @@ fn nudge_for_events(frame: Frame) -> Option<ThreadId> {
 /// An upcall took the processor from the running thread: its context is in the frame. Does not return if another thread
 /// goes on. Upcalls are disabled.
 pub(crate) fn preempted(frame: Frame) {
-    if !has_others() {
+    let inside = critical::inside();
+    if !others_exist() {
+        if !inside {
+            want_slices(false);
+        }
         return;
     }
-    if critical::inside() {
+    if inside {
         critical::want();
         return;
     }
     critical::forget_want();
-    if ALONE.with(Cell::get) {
+    if is_alone() {
         return;
     }
     let handler = nudge_for_events(frame);
-    if !with(|table| table.threads.has_ready()) {
+    let Some(turn) = with(|table| {
+        let former = table.threads.current();
+        let turn = table.yield_turn_to(handler)?;
+        let block = table.block(former)?;
+        // SAFETY: the block belongs to the thread that was interrupted, and nobody else looks at its context.
+        unsafe { block.context.get().write(frame.context(Area::Enabled)) };
+        block.interrupted.set(true);
+        Some(turn)
+    }) else {
         return;
+    };
+    set_current(turn.next);
+    // SAFETY: as in `Turn::begin`.
+    let to = unsafe { &*turn.to };
+    if to.interrupted.replace(false) {
+        // SAFETY: the context was saved by an earlier upcall.
+        unsafe { arch::resume_context(frame.base(), to.context.get()) }
     }
-    with(|table| {
-        if let Some(block) = table.block(table.threads.current()) {
-            // SAFETY: the block belongs to the thread that was interrupted, and nobody else looks at its context.
-            unsafe { block.context.get().write(frame.context(Area::Enabled)) };
-            block.interrupted.set(true);
-        }
-        table.threads.preempt_current();
-    });
-    let (next, stack_pointer, context) = with(|table| table.choose(handler));
-    set_current(next);
-    match context {
-        None => {
-            critical::set_depth(1);
-            // SAFETY: it gave way by `switch`, in a critical section; upcalls are disabled.
-            unsafe { arch::enter_thread(frame.base(), stack_pointer) }
-        }
-        // SAFETY: the context was saved above, or by an earlier upcall.
-        Some(context) => unsafe { arch::resume_context(frame.base(), context) },
-    }
+    critical::set_depth(1);
+    // SAFETY: it gave way by `switch`, in a critical section; upcalls are disabled.
+    unsafe { arch::enter_thread(frame.base(), to.stack_pointer.get()) }
 }
 
 /// A critical section has ended in which an upcall came.
 pub(crate) fn give_way() {
-    if !has_others() || ALONE.with(Cell::get) {
+    if !others_exist() || is_alone() {
         return;
     }
     critical::enter();
     let handler = nudge_for_events(dispatch::frame());
-    if others_ready() {
-        go(Threads::yield_current, handler);
-    }
+    go(|table| table.yield_turn_to(handler));
     critical::leave();
 }
