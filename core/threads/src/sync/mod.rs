@@ -36,7 +36,8 @@
 //! have to panics, and says so.
 //!
 //! **Ends of threads.** One who has ended is passed over in every queue. A lock that an ended thread holds is
-//! [`Abandoned`], something begun once is begun anew, a reader's hold is over.
+//! [`Abandoned`], by a reader for writers alone; something begun once is begun anew. So what a guard lends stays as it is
+//! for ever, if it was leaked: whoever has it.
 
 mod barrier;
 mod channel;

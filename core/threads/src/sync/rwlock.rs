@@ -32,13 +32,17 @@ struct Entry<T> {
 /// starve. Who gives it up lets in the first that waits, and with a reader all readers that follow it directly: so
 /// readers do not starve. The one exception is a reader that reads already, which would wait for itself.
 ///
-/// **Ends.** A writer that ended has abandoned the lock, as in a [`RawMutex`](super::RawMutex). A reader that ended has
-/// changed nothing: its hold is over. That is why readers are listed and not just counted.
+/// **Ends.** A writer that ended has abandoned the lock, as in a [`RawMutex`](super::RawMutex). A reader that ended without
+/// giving the lock up has abandoned it for writers: it has changed nothing, but it may have left what it saw to another
+/// thread (a guard can be leaked, and what it lends then lasts for ever). Others read on. That is why readers are
+/// listed and not just counted.
 pub struct RawRwLock<P: Platform> {
     /// Holders, then waiters. Both fields are read and written only inside a critical section.
     entries: RefCell<VecDeque<Entry<P::Thread>>>,
     holding: Cell<usize>,
     next: Cell<Ticket>,
+    /// A reader has ended that held it: nobody writes any more.
+    read_for_ever: Cell<bool>,
 }
 
 impl<P: Platform> Default for RawRwLock<P> {
@@ -51,7 +55,12 @@ impl<P: Platform> RawRwLock<P> {
     /// A lock that nobody holds.
     #[must_use]
     pub const fn new() -> Self {
-        RawRwLock { entries: RefCell::new(VecDeque::new()), holding: Cell::new(0), next: Cell::new(0) }
+        RawRwLock {
+            entries: RefCell::new(VecDeque::new()),
+            holding: Cell::new(0),
+            next: Cell::new(0),
+            read_for_ever: Cell::new(false),
+        }
     }
 
     /// Makes the current thread a reader; waits while a writer holds the lock or came before.
@@ -68,7 +77,7 @@ impl<P: Platform> RawRwLock<P> {
     /// Makes the current thread the writer; waits while anybody else holds the lock or came before.
     ///
     /// # Errors
-    /// [`Abandoned`] by a writer.
+    /// [`Abandoned`] by a writer or a reader.
     ///
     /// # Panics
     /// If the current thread holds it already, or must not wait but would have to.
@@ -87,7 +96,7 @@ impl<P: Platform> RawRwLock<P> {
     /// As [`Self::write`], but false where that would wait.
     ///
     /// # Errors
-    /// [`Abandoned`] by a writer.
+    /// [`Abandoned`] by a writer or a reader.
     pub fn try_write(&self) -> Result<bool, Abandoned> {
         self.try_lock(Access::Write)
     }
@@ -113,6 +122,8 @@ impl<P: Platform> RawRwLock<P> {
         match waiters::start::<P, _>(|| self.enter(access, true), grow) {
             Start::Done(result) => result,
             Start::Queued(ticket) => {
+                // Those before it may be writers that nobody has told yet that they wait in vain.
+                self.let_in();
                 let result = waiters::park_until_some::<P, _>(|| self.outcome(ticket));
                 // Who let itself in, because one before it ended, lets in who follows at once, not when it leaves.
                 self.let_in();
@@ -155,19 +166,24 @@ impl<P: Platform> RawRwLock<P> {
         while let Some(thread) = P::critical(|| {
             let mut entries = self.entries.borrow_mut();
             self.bury(&mut entries).ok()?;
-            self.admit(&entries)
+            self.admit(&mut entries)
         }) {
             P::unpark(thread);
         }
     }
 
-    /// Inside: lets the first in that waits, if it may come in.
-    fn admit(&self, entries: &VecDeque<Entry<P::Thread>>) -> Option<P::Thread> {
+    /// Inside: lets the first in that waits, if it may come in, or turns it away, if it never may.
+    fn admit(&self, entries: &mut VecDeque<Entry<P::Thread>>) -> Option<P::Thread> {
         let holding = self.holding.get();
         let next = entries.get(holding)?;
-        self.is_open(entries, next.access).then(|| {
+        let (thread, access) = (next.thread, next.access);
+        if access == Access::Write && self.read_for_ever.get() {
+            entries.remove(holding);
+            return Some(thread);
+        }
+        self.is_open(entries, access).then(|| {
             self.holding.set(holding + 1);
-            next.thread
+            thread
         })
     }
 
@@ -184,7 +200,11 @@ impl<P: Platform> RawRwLock<P> {
         if holding == 1 && entries[0].access == Access::Write && dead(&entries[0]) {
             return Err(Abandoned);
         }
-        self.holding.set(holding - entries.iter().take(holding).filter(|entry| dead(entry)).count());
+        let ended = entries.iter().take(holding).filter(|entry| dead(entry)).count();
+        if ended > 0 {
+            self.read_for_ever.set(true);
+        }
+        self.holding.set(holding - ended);
         entries.retain(|entry| !dead(entry));
         Ok(())
     }
@@ -197,6 +217,9 @@ impl<P: Platform> RawRwLock<P> {
         }
         if let Some(held) = self.held_by(&entries, P::current()) {
             return enter_again(&mut entries[held], access);
+        }
+        if access == Access::Write && self.read_for_ever.get() {
+            return Step::Done(Err(Abandoned));
         }
         let at_once = entries.len() == self.holding.get() && self.is_open(&entries, access);
         let may_enter = at_once || may_queue && P::may_wait();
@@ -225,11 +248,15 @@ impl<P: Platform> RawRwLock<P> {
             entries.retain(|entry| entry.ticket != ticket);
             return Some(Err(Abandoned));
         }
-        let position = entries.iter().position(|entry| entry.ticket == ticket)?;
-        if position == self.holding.get() {
-            self.admit(&entries);
+        let find = |entries: &VecDeque<Entry<P::Thread>>| entries.iter().position(|it| it.ticket == ticket);
+        if find(&entries) == Some(self.holding.get()) {
+            self.admit(&mut entries);
         }
-        (position < self.holding.get()).then_some(Ok(()))
+        match find(&entries) {
+            Some(position) => (position < self.holding.get()).then_some(Ok(())),
+            // It was turned away.
+            None => Some(Err(Abandoned)),
+        }
     }
 
     fn held_by(&self, entries: &VecDeque<Entry<P::Thread>>, thread: P::Thread) -> Option<usize> {

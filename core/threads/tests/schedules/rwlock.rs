@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use threads::sync::{Abandoned, RawRwLock};
 
-use crate::world::{Model, Shared, check, end, in_handler, once, pause, run};
+use crate::world::{Model, Shared, check, end, in_handler, leave, once, pause, run};
 
 #[derive(Default)]
 struct Guarded {
@@ -88,23 +88,58 @@ fn a_reader_reads_again_though_a_writer_waits() {
 }
 
 #[test]
-fn a_reader_that_ended_is_in_nobodys_way() {
+fn a_reader_that_ended_keeps_writers_out_and_no_readers() {
     check(|| {
-        let guarded = Shared::new(Guarded::default());
-        run(4, &guarded, |number, guarded| {
-            if number == 3 {
-                guarded.lock.write().unwrap();
-                guarded.change();
-                return guarded.lock.unlock_write();
+        let shared = Shared::new((Guarded::default(), Cell::new(false)));
+        run(5, &shared, |number, (guarded, ended)| {
+            if number >= 3 {
+                if guarded.lock.write() == Ok(()) {
+                    assert!(!ended.get(), "a writer beside what the reader left");
+                    guarded.change();
+                    guarded.lock.unlock_write();
+                }
+                return;
             }
             guarded.lock.read().unwrap();
             if number == 0 {
+                ended.set(true);
                 return end();
             }
             guarded.look();
             guarded.lock.unlock_read();
         });
-        assert_eq!(guarded.lock.try_write(), Ok(true));
+        assert_eq!((shared.0.lock.try_write(), shared.0.lock.write()), (Err(Abandoned), Err(Abandoned)));
+        assert_eq!(shared.0.lock.try_read(), Ok(true));
+    });
+}
+
+#[test]
+fn who_comes_after_a_reader_that_returned_with_the_lock_tells_the_writers_that_wait() {
+    check(|| {
+        let shared = Shared::new((Guarded::default(), Cell::new(false)));
+        run(4, &shared, |number, (guarded, gone)| match number {
+            0 => {
+                guarded.lock.read().unwrap();
+                pause();
+                leave();
+                gone.set(true);
+            }
+            1 | 2 => {
+                if guarded.lock.write() == Ok(()) {
+                    guarded.change();
+                    guarded.lock.unlock_write();
+                }
+            }
+            _ => {
+                while !gone.get() {
+                    pause();
+                }
+                guarded.lock.read().unwrap();
+                guarded.look();
+                guarded.lock.unlock_read();
+            }
+        });
+        assert_eq!(shared.0.lock.try_write(), Err(Abandoned));
     });
 }
 

@@ -162,6 +162,11 @@ pub(crate) fn end() {
     (0..all).filter(|&thread| thread != current).for_each(Model::unpark);
 }
 
+/// The current thread returns with all it holds: nobody is told. It must return after this.
+pub(crate) fn leave() {
+    with(|world| world.ended.push(Model::current()));
+}
+
 /// Something that the threads of a test share.
 pub(crate) struct Shared<T>(Arc<T>);
 

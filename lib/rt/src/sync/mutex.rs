@@ -29,7 +29,7 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 pub enum TryLockError {
     /// Another thread holds it, or came before.
     WouldBlock,
-    /// A fault ended the thread that held it.
+    /// A thread ended that held it.
     Abandoned,
 }
 
@@ -153,7 +153,8 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: of a mutex there is one guard at a time, and this is it.
+        // SAFETY: of a mutex there is one guard at a time, and this is it. After one that was leaked there is none: its
+        // thread holds the mutex as long as it lives, and then it is abandoned.
         unsafe { &*self.mutex.value.get() }
     }
 }

@@ -11,8 +11,8 @@ use super::{Abandoned, Domain, TryLockError};
 
 /// A value behind a lock that many readers hold at a time, or one writer.
 ///
-/// First come, first served: neither readers nor writers starve. A writer that a fault ended has abandoned it; a
-/// reader that has ended no longer reads.
+/// First come, first served: neither readers nor writers starve. A writer that ended with it has abandoned it; a
+/// reader that did has abandoned it for writers, since what it read may be lent for ever.
 pub struct RwLock<T: ?Sized> {
     raw: RawRwLock<Domain>,
     value: UnsafeCell<T>,
@@ -53,7 +53,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Waits until no other thread reads or changes the value, and none that came before waits to.
     ///
     /// # Panics
-    /// If a writer has abandoned it, the current thread reads or writes, or a handler or task would have to wait.
+    /// If it is abandoned, the current thread reads or writes, or a handler or task would have to wait.
     #[track_caller]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         match self.raw.write() {
@@ -137,7 +137,8 @@ unsafe impl<T: ?Sized + Sync> Sync for RwLockWriteGuard<'_, T> {}
 impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: while a thread reads there is no guard of a writer.
+        // SAFETY: while there is a guard of a reader there is none of a writer. That is so for ever for one that was
+        // leaked: its thread keeps the lock, and when it ends abandons it for writers.
         unsafe { &*self.lock.value.get() }
     }
 }
@@ -145,7 +146,8 @@ impl<T: ?Sized> Deref for RwLockReadGuard<'_, T> {
 impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: while a thread writes there is no guard but this one.
+        // SAFETY: while there is a guard of a writer there is no other. One that was leaked keeps all out: as long as its
+        // thread lives it holds the lock, and then the lock is abandoned.
         unsafe { &*self.lock.value.get() }
     }
 }
