@@ -21,7 +21,8 @@
 //!
 //! **Cost.** Every operation takes constant time, but for [`Threads::create`], which may move the table, for the
 //! end of a thread, which wakes each of its joiners, and for [`Threads::unpark_all`]. Memory is allocated by
-//! [`Threads::new`] and [`Threads::create`] alone.
+//! [`Threads::new`] and [`Threads::create`] alone, and by the latter not while there is room: who must not allocate where
+//! the table is asks [`Threads::missing_room`] there, makes a [`Room`] elsewhere, and comes back with it.
 //!
 //! ```
 //! use threads::schedule::{Kind, Priority, State, ThreadId, Threads};
@@ -110,6 +111,22 @@ pub struct Threads {
     free: List<BY_STATE>,
 }
 
+/// Memory for a table of threads.
+#[derive(Debug)]
+pub struct Room(Vec<Record>);
+
+impl Room {
+    /// For so many threads.
+    ///
+    /// # Errors
+    /// [`Full`]: there is no memory.
+    pub fn new(threads: usize) -> Result<Room, Full> {
+        let mut records = Vec::new();
+        records.try_reserve_exact(threads).map_err(|_| Full)?;
+        Ok(Room(records))
+    }
+}
+
 impl Default for Threads {
     fn default() -> Self {
         Self::new()
@@ -128,6 +145,24 @@ impl Threads {
             ready_count: 0,
             parked: [List::EMPTY; 2],
             free: List::EMPTY,
+        }
+    }
+
+    /// How many records a [`Room`] needs for the next thread, of those there are about as many as now to come; none if
+    /// [`Self::create`] need not allocate.
+    #[must_use]
+    pub fn missing_room(&self) -> Option<usize> {
+        let len = self.records.len();
+        let full = len == self.records.capacity() && len < MAX_THREADS && self.free.is_empty();
+        full.then(|| (2 * len).clamp(8, MAX_THREADS))
+    }
+
+    /// Moves the table into `room`, if that is larger than what it has; what is left in `room` is to be dropped. Allocates
+    /// and frees nothing.
+    pub fn move_into(&mut self, room: &mut Room) {
+        if room.0.capacity() > self.records.capacity() {
+            room.0.append(&mut self.records);
+            core::mem::swap(&mut room.0, &mut self.records);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::{Fate, Joined, Kind, PRIORITIES, Priority, State, ThreadId, Threads};
+use super::{Fate, Joined, Kind, PRIORITIES, Priority, Room, State, ThreadId, Threads};
 
 mod model;
 
@@ -224,6 +224,35 @@ fn the_table_is_full_at_the_end_of_the_indices() {
         threads.create(Priority::LOWEST).unwrap();
     }
     assert_eq!(threads.create(Priority::LOWEST), Err(super::Full));
+}
+
+#[test]
+fn a_table_with_room_allocates_nothing() {
+    let mut threads = Threads::new();
+    for number in 1..100 {
+        if let Some(missing) = threads.missing_room() {
+            assert!(missing > number);
+            let mut room = Room::new(missing).unwrap();
+            threads.move_into(&mut room);
+            assert!(room.0.is_empty() && threads.missing_room().is_none());
+        }
+        let before = threads.records.as_ptr();
+        let id = threads.create(Priority::NORMAL).unwrap();
+        threads.ready(id);
+        assert_eq!((threads.records.as_ptr(), threads.records.len()), (before, number + 1));
+    }
+    // A smaller one is of no use, and a record that is free is room.
+    let before = threads.records.capacity();
+    threads.move_into(&mut Room::new(1).unwrap());
+    assert_eq!((threads.records.capacity(), threads.ready_count()), (before, 99));
+    while threads.missing_room().is_none() {
+        threads.create(Priority::NORMAL).unwrap();
+    }
+    let ended = threads.rotate().unwrap();
+    threads.end_current();
+    switch_to_next(&mut threads);
+    assert!(threads.reap(ended));
+    assert_eq!(threads.missing_room(), None);
 }
 
 #[test]

@@ -11,13 +11,13 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use abi::frame::{Area, Context, FpContext};
-use threads::schedule::{Fate, Full, Kind, Priority, ThreadId, Threads};
+use threads::schedule::{Fate, Full, Kind, Priority, Room, ThreadId, Threads};
 
 use super::locals::Locals;
 use super::stack::Stack;
 use crate::frame::Frame;
 use crate::local::{local, raw_local};
-use crate::{arch, critical, dispatch, time};
+use crate::{arch, critical, dispatch, heap, names, time};
 
 /// What a thread is made of.
 pub(crate) struct Block {
@@ -222,6 +222,28 @@ impl Table {
         self.ended.take()
     }
 
+    /// Makes a thread of `block`, without allocating.
+    fn enter(&mut self, block: &mut Option<Box<Block>>, priority: Priority) -> Entered {
+        // There is a place in `blocks` for each record that was ever used, one that is free too.
+        let missing = self.threads.missing_room();
+        if let Some(records) = missing {
+            return Entered::NoRoom(records);
+        }
+        let Ok(id) = self.threads.create(priority) else { return Entered::Full };
+        debug_assert!(id.index() < self.blocks.len() || self.blocks.len() < self.blocks.capacity());
+        if self.blocks.len() <= id.index() {
+            self.blocks.push(None);
+        }
+        self.blocks[id.index()] = block.take();
+        self.threads.ready(id);
+        // Counted before it can run, and end.
+        OTHERS.with(|others| {
+            others.fetch_or(STARTED, Ordering::Relaxed);
+            others.fetch_add(1, Ordering::Relaxed);
+        });
+        Entered::Done(id)
+    }
+
     fn block(&self, id: ThreadId) -> Option<&Block> {
         self.blocks.get(id.index()).and_then(Option::as_deref)
     }
@@ -262,23 +284,45 @@ pub(super) fn add(block: Box<Block>, priority: Priority) -> Result<ThreadId, Ful
     // SAFETY: the top of the stack is backed, and nobody uses it.
     let stack_pointer = unsafe { arch::prepare_stack(top, first, 0) };
     block.stack_pointer.set(stack_pointer);
-    let id = with(|table| {
-        let id = table.threads.create(priority)?;
-        if table.blocks.len() <= id.index() {
-            table.blocks.try_reserve(1).map_err(|_| Full)?;
-            table.blocks.resize_with(id.index() + 1, || None);
+    let mut block = Some(block);
+    let id = loop {
+        match with(|table| table.enter(&mut block, priority)) {
+            Entered::Done(id) => break id,
+            Entered::Full => return Err(Full),
+            Entered::NoRoom(records) => make_room(records)?,
         }
-        table.blocks[id.index()] = Some(block);
-        table.threads.ready(id);
-        // Counted before it can run, and end.
-        OTHERS.with(|others| {
-            others.fetch_or(STARTED, Ordering::Relaxed);
-            others.fetch_add(1, Ordering::Relaxed);
-        });
-        Ok(id)
-    })?;
+    };
     critical::section(|| want_slices(true));
     Ok(id)
+}
+
+/// What [`Table::enter`] has done.
+enum Entered {
+    Done(ThreadId),
+    Full,
+    /// Nothing: a table of so many threads is needed.
+    NoRoom(usize),
+}
+
+/// Makes the table larger. The memory service may be asked for it, so it is allocated, and what it was in is freed, where
+/// nobody looks at the table. It is backed: the table is looked at in upcalls and for faults.
+fn make_room(threads: usize) -> Result<(), Full> {
+    names::provide_memory();
+    let (mut room, mut blocks) = critical::section(|| {
+        heap::backed(|| {
+            let mut blocks = Vec::new();
+            blocks.try_reserve_exact(threads).map_err(|_| Full)?;
+            Ok((Room::new(threads)?, blocks))
+        })
+    })?;
+    with(|table| {
+        table.threads.move_into(&mut room);
+        if blocks.capacity() > table.blocks.capacity() {
+            blocks.append(&mut table.blocks);
+            core::mem::swap(&mut blocks, &mut table.blocks);
+        }
+    });
+    Ok(())
 }
 
 /// Asks the kernel for an upcall when a slice is over, or takes that back, unless it is so already. In a critical section,
