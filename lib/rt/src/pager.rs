@@ -32,8 +32,10 @@ pub(crate) const CHUNK: u64 = 64 * 1024;
 const FRAMES: usize = 16;
 /// Frames in stock before the first fault: what critical sections may use.
 const LEAST_FRAMES: usize = 2;
-/// Tables of level 3 and 2 in stock.
-const TABLES: usize = 2;
+/// Tables of level 3 and 2 in stock at most, each.
+const TABLES: usize = 4;
+/// And before the first fault.
+const LEAST_TABLES: usize = 2;
 /// Slots in stock: one a frame and one a table.
 const SLOTS: usize = FRAMES + 2 * TABLES;
 
@@ -145,7 +147,35 @@ pub fn give_back_stock() {
         }
     }
     stock(|stock| stock.wanted = LEAST_FRAMES);
-    space::drop_spare_tables();
+}
+
+/// Takes the slot of a mapping that is gone, if there is use for it; otherwise it is free again.
+pub(crate) fn recycle_slot(slot: CapAddr) {
+    if !slots::empty(slot) {
+        return;
+    }
+    if !(is_active() && stock(|stock| stock.slots.push(slot))) {
+        slots::release(slot);
+    }
+}
+
+/// Takes a page table that nothing is in and that is mapped nowhere, if there is use for it; otherwise it goes back.
+pub(crate) fn recycle_table(level: u8, table: CapAddr) {
+    let kept = level > 1 && is_active() && stock(|stock| stock.tables[usize::from(level) - 2].push(table));
+    if !kept {
+        slots::discard(table);
+    }
+}
+
+/// A table that faults in critical sections can spare.
+pub(crate) fn spare_table(level: u8) -> Option<CapAddr> {
+    if level < 2 {
+        return None;
+    }
+    stock(|stock| {
+        let tables = &mut stock.tables[usize::from(level) - 2];
+        if tables.count > 1 { tables.pop() } else { None }
+    })
 }
 
 /// Takes a frame of [`CHUNK`] bytes that was unmapped, if there is use for it; otherwise it goes back.
@@ -246,7 +276,7 @@ fn back_large(address: u64, area: &Area) -> Result<(), RtError> {
 fn fill_up_for_fault(nodes: usize) -> Result<(), Unbacked> {
     let low = stock(|stock| {
         let low = !stock.serves();
-        if low {
+        if stock.frames.count < LEAST_FRAMES {
             stock.wanted = (stock.wanted * 2).min(FRAMES);
         }
         low
@@ -261,7 +291,7 @@ impl Stock {
     /// Whether a fault leaves what critical sections may need.
     fn serves(&self) -> bool {
         self.frames.count >= LEAST_FRAMES
-            && self.slots.count > 2 * TABLES
+            && self.slots.count > 2 * LEAST_TABLES
             && self.tables.iter().all(|tables| tables.count > 0)
     }
 }
@@ -281,13 +311,13 @@ fn fill_up() -> Result<(), RtError> {
 
 fn fill() -> Result<(), RtError> {
     space::provide_nodes(4)?;
-    while stock(|stock| stock.slots.count < SLOTS) {
+    while stock(|stock| stock.slots.count < SLOTS / 2) {
         let slot = slots::allocate()?;
         stock(|stock| stock.slots.push(slot));
     }
     for level in [2, 3] {
-        while stock(|stock| stock.tables[level - 2].count < TABLES) {
-            let table = space::make_table(level as u8)?.into_cap().address();
+        while stock(|stock| stock.tables[level - 2].count < LEAST_TABLES) {
+            let table = space::new_table(level as u8)?.into_cap().address();
             stock(|stock| stock.tables[level - 2].push(table));
         }
     }

@@ -129,11 +129,16 @@ pub fn release(slot: CapAddr) {
 
 /// Deletes the capability in `slot` and gives the slot back.
 pub fn discard(slot: CapAddr) {
+    if empty(slot) {
+        release(slot);
+    }
+}
+
+/// Deletes the capability in `slot`. False: it stays where it is, and the slot with it; it belongs to someone's revoke now.
+pub(crate) fn empty(slot: CapAddr) -> bool {
     match Cap::<Any>::new(slot).delete() {
-        Ok(()) => release(slot),
-        Err(error) if error.kind == ErrorKind::EmptySlot => release(slot),
-        // It stays where it is, and the slot with it: it belongs to someone's revoke now.
-        Err(_) => {}
+        Ok(()) => true,
+        Err(error) => error.kind == ErrorKind::EmptySlot,
     }
 }
 

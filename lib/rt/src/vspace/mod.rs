@@ -152,7 +152,7 @@ pub(crate) fn unmap(range: Range<u64>) {
         });
         let Some((area, piece)) = gone else { return };
         reserved::note_backed(&area, -(piece.size as i64));
-        slots::discard(piece.mapping);
+        pager::recycle_slot(piece.mapping);
         if piece.frame == CapAddr::NULL {
         } else if reserved::is_chunk(&area, &piece) {
             pager::recycle(piece.frame);
@@ -162,40 +162,15 @@ pub(crate) fn unmap(range: Range<u64>) {
     }
 }
 
-/// Page tables that nothing is in any more go, the deepest first. In a domain that pages one of level 3 stays: whoever maps a
-/// page and takes it away, again and again, would make one each time.
+/// Page tables that nothing is in any more go, the deepest first; some into the stock, for the next mapping.
 pub(crate) fn drop_empty_tables() {
     while let Some(table) = with(|space| {
         let table = space.empty_table()?;
-        let kept = KEPT.with(Cell::get);
-        if table.level == 3 && pager::is_active() && (kept == NONE_KEPT || kept == table.base) {
-            KEPT.with(|kept| kept.set(table.base));
-            return None;
-        }
         space.remove_table(table.level, table.base).ok()
     }) {
         slots::discard(table.mapping);
-        slots::discard(table.vnode);
+        pager::recycle_table(table.level, table.vnode);
     }
-}
-
-/// The empty table that was kept goes too.
-pub(crate) fn drop_spare_tables() {
-    critical::section(|| {
-        KEPT.with(|kept| kept.set(KEEP_NONE));
-        drop_empty_tables();
-        KEPT.with(|kept| kept.set(NONE_KEPT));
-    });
-}
-
-/// No table is kept yet.
-const NONE_KEPT: u64 = u64::MAX;
-/// No table is to be kept: the base of none.
-const KEEP_NONE: u64 = u64::MAX - 1;
-
-local! {
-    /// Where the table begins that stays although it is empty.
-    static KEPT: Cell<u64> = Cell::new(NONE_KEPT);
 }
 
 /// Shows a part of an object at `base`, in one piece. Its table is made if it is missing.
@@ -314,8 +289,16 @@ impl Drop for OwnedSlot {
     }
 }
 
-/// A new page table of this level.
+/// A page table of this level: one of the stock, or a new one.
 pub(crate) fn make_table(level: u8) -> Result<OwnedCap<Any>, RtError> {
+    match pager::spare_table(level) {
+        Some(table) => Ok(OwnedCap::new(table)),
+        None => new_table(level),
+    }
+}
+
+/// A new page table of this level.
+pub(crate) fn new_table(level: u8) -> Result<OwnedCap<Any>, RtError> {
     fn make<K: CapKind>() -> Result<OwnedCap<Any>, RtError> {
         memory::own_object::<K>(VNODE_SIZE).map(|table| OwnedCap::new(table.into_cap().address()))
     }
