@@ -17,13 +17,14 @@
 
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::{CapAddr, PAGE_SIZE, Rights};
 use sys::{Cap, Frame};
 use vspace::{Area, Backing, LARGE_PAGE, Piece};
 
 use crate::error::RtError;
-use crate::local::local;
+use crate::local::{local, raw_local};
 use crate::{arch, critical, memory, names, slots, vspace as space};
 
 /// Bytes that a fault backs at a time.
@@ -95,6 +96,10 @@ local! {
         wanted: LEAST_FRAMES,
     });
 }
+raw_local! {
+    /// This domain has reserved addresses, and keeps a stock.
+    static ACTIVE: AtomicBool = AtomicBool::new(false);
+}
 local! {
     /// It was taken from where it could not be filled up.
     static LOW: Cell<bool> = Cell::new(false);
@@ -120,8 +125,9 @@ pub(crate) fn expect_faults() {
 }
 
 /// Whether this domain has reserved addresses, and keeps a stock.
+#[inline]
 pub(crate) fn is_active() -> bool {
-    STOCK.with(|stock| stock.borrow().slots.count > 0)
+    ACTIVE.with(|active| active.load(Ordering::Relaxed))
 }
 
 /// Fills the stock up that a critical section has taken from.
@@ -138,6 +144,7 @@ pub fn in_stock() -> usize {
 
 /// Gives the memory of the stock back, for those who look at their account.
 pub fn give_back_stock() {
+    critical::section(space::drop_empty_tables);
     while let Some((frame, _)) = stock(|stock| stock.frames.pop()) {
         slots::discard(frame);
     }
@@ -180,7 +187,10 @@ pub(crate) fn spare_table(level: u8) -> Option<CapAddr> {
 
 /// Takes a frame of [`CHUNK`] bytes that was unmapped, if there is use for it; otherwise it goes back.
 pub(crate) fn recycle(frame: CapAddr) {
-    let kept = stock(|stock| stock.frames.count < LEAST_FRAMES + 2 && stock.frames.push((frame, true)));
+    let kept = stock(|stock| {
+        let most = stock.wanted.max(LEAST_FRAMES + 2);
+        stock.frames.count < most && stock.frames.push((frame, true))
+    });
     if !kept {
         slots::discard(frame);
     }
@@ -225,8 +235,11 @@ fn back_small(address: u64, area: &Area, gap: &Range<u64>, table: Option<CapAddr
     };
     let start = address / CHUNK * CHUNK;
     let (base, end) = (start.max(gap.start), (start + CHUNK).min(gap.end));
-    let ((frame, used), mapping) =
-        stock(|stock| Some((stock.frames.pop()?, stock.slots.pop()?))).ok_or(Unbacked::OutOfMemory)?;
+    let taken = STOCK.with(|stock| {
+        let mut stock = stock.borrow_mut();
+        Some((stock.frames.pop()?, stock.slots.pop()?))
+    });
+    let ((frame, used), mapping) = taken.ok_or(Unbacked::OutOfMemory)?;
     let piece = Piece { base, size: end - base, mapping, frame, large: false };
     let rights = area.attributes.rights;
     if space::enter_in(table, Cap::<Frame>::new(frame), 0, piece, area, rights).is_err() {
@@ -260,8 +273,13 @@ fn tables_from_stock(address: u64) -> Result<CapAddr, Unbacked> {
 
 /// Puts a large page around `address`, if the books allow it and there is memory for one.
 fn back_large(address: u64, area: &Area) -> Result<(), RtError> {
-    if !space::with(|books| books.takes_large_page(address)) {
-        return Err(RtError::NoAddress);
+    let takes = || space::with(|books| books.takes_large_page(address));
+    if !takes() {
+        // An empty table is in the way as well as one that is in use.
+        space::drop_empty_tables();
+        if !takes() {
+            return Err(RtError::NoAddress);
+        }
     }
     let frame = memory::own_frame(LARGE_PAGE, LARGE_PAGE)?;
     let base = address / LARGE_PAGE * LARGE_PAGE;
@@ -273,8 +291,11 @@ fn back_large(address: u64, area: &Area) -> Result<(), RtError> {
 
 /// Fills the stock up if a fault would leave less than what critical sections may need, and more than before if that
 /// happens again and again. `nodes` are spare in the books.
+#[inline]
 fn fill_up_for_fault(nodes: usize) -> Result<(), Unbacked> {
-    let low = stock(|stock| {
+    // The stack of faults reaches far enough.
+    let low = STOCK.with(|stock| {
+        let mut stock = stock.borrow_mut();
         let low = !stock.serves();
         if stock.frames.count < LEAST_FRAMES {
             stock.wanted = (stock.wanted * 2).min(FRAMES);
@@ -314,6 +335,7 @@ fn fill() -> Result<(), RtError> {
     while stock(|stock| stock.slots.count < SLOTS / 2) {
         let slot = slots::allocate()?;
         stock(|stock| stock.slots.push(slot));
+        ACTIVE.with(|active| active.store(true, Ordering::Relaxed));
     }
     for level in [2, 3] {
         while stock(|stock| stock.tables[level - 2].count < LEAST_TABLES) {
@@ -321,7 +343,9 @@ fn fill() -> Result<(), RtError> {
             stock(|stock| stock.tables[level - 2].push(table));
         }
     }
-    while stock(|stock| stock.frames.count < stock.wanted) {
+    // Many at a time, but only when they are needed.
+    let short = stock(|stock| stock.frames.count < LEAST_FRAMES);
+    while short && stock(|stock| stock.frames.count < stock.wanted) {
         let frame = memory::own_frame(CHUNK, PAGE_SIZE)?.into_cap().address();
         stock(|stock| stock.frames.push((frame, false)));
     }

@@ -116,6 +116,13 @@ fn add_nodes(count: usize) -> Result<(), RtError> {
 
 /// Reserves addresses.
 pub(crate) fn reserve_area(bytes: u64, align: u64, attributes: Attributes) -> Result<u64, RtError> {
+    let made = with(|space| {
+        let enough = space.spare_nodes() >= SPARE_NODES + ::vspace::NODES_PER_OPERATION;
+        enough.then(|| space.reserve(bytes, align, attributes))
+    });
+    if let Some(made) = made {
+        return made.map_err(refusal);
+    }
     critical::section(|| {
         provide_nodes(1)?;
         with(|space| space.reserve(bytes, align, attributes)).map_err(refusal)
@@ -134,27 +141,44 @@ pub(crate) fn reserve_area_at(base: u64, bytes: u64, attributes: Attributes) -> 
 pub(crate) fn release_area(base: u64) {
     critical::section(|| {
         let Some(area) = with(|space| space.area(base)) else { return };
-        unmap(area.base..area.end());
+        unmap_in(&area, area.base..area.end());
         reserved::note_backed(&area, area.size as i64);
         let released = with(|space| space.release(area.base));
         debug_assert!(released.is_ok(), "{released:?}");
-        drop_empty_tables();
+        tables_may_be_empty();
     });
 }
 
-/// Takes the pieces that show any byte of `range` away, with the frames that go with them.
-pub(crate) fn unmap(range: Range<u64>) {
-    loop {
+/// Areas that a domain that pages gives up before it looks for empty page tables: whoever maps a page and takes it away,
+/// again and again, would make one and drop it each time.
+const PATIENCE: u32 = 128;
+
+local! {
+    /// Areas given up since then.
+    static GIVEN_UP: Cell<u32> = Cell::new(0);
+}
+
+fn tables_may_be_empty() {
+    let count = GIVEN_UP.with(|count| count.replace(count.get() + 1)) + 1;
+    if count >= PATIENCE || !pager::is_active() {
+        drop_empty_tables();
+    }
+}
+
+/// Takes the pieces of an area that show any byte of `range` away, with the frames that go with them.
+fn unmap_in(area: &Area, range: Range<u64>) {
+    let mut from = range.start;
+    while from < range.end {
         let gone = with(|space| {
-            let piece = space.pieces(range.clone()).next()?;
-            let area = space.area(piece.base)?;
-            Some((area, space.remove_piece(piece.base).ok()?))
+            let piece = space.pieces(from..range.end).next()?;
+            space.remove_piece(piece.base).ok()
         });
-        let Some((area, piece)) = gone else { return };
-        reserved::note_backed(&area, -(piece.size as i64));
+        let Some(piece) = gone else { return };
+        from = piece.end();
+        reserved::note_backed(area, -(piece.size as i64));
         pager::recycle_slot(piece.mapping);
         if piece.frame == CapAddr::NULL {
-        } else if reserved::is_chunk(&area, &piece) {
+        } else if reserved::is_chunk(area, &piece) {
             pager::recycle(piece.frame);
         } else {
             slots::discard(piece.frame);
@@ -164,11 +188,12 @@ pub(crate) fn unmap(range: Range<u64>) {
 
 /// Page tables that nothing is in any more go, the deepest first; some into the stock, for the next mapping.
 pub(crate) fn drop_empty_tables() {
+    GIVEN_UP.with(|count| count.set(0));
     while let Some(table) = with(|space| {
         let table = space.empty_table()?;
         space.remove_table(table.level, table.base).ok()
     }) {
-        slots::discard(table.mapping);
+        pager::recycle_slot(table.mapping);
         pager::recycle_table(table.level, table.vnode);
     }
 }
@@ -203,6 +228,10 @@ pub(crate) fn place<T: Mappable>(
 /// Whether 2 MiB entries can show that part of a frame. Costs a system call only where it may be so.
 fn frame_is_large<T: Mappable>(object: Cap<T>, offset: u64, base: u64, bytes: u64) -> bool {
     let aligned = |value: u64| value.is_multiple_of(LARGE_PAGE);
+    if aligned(base) && aligned(bytes) {
+        // An empty table is in the way as well as one that is in use.
+        drop_empty_tables();
+    }
     aligned(base)
         && aligned(bytes)
         && object.identify().is_ok_and(|identity| aligned(identity.base.wrapping_add(offset)))

@@ -8,7 +8,7 @@ use sys::Frame;
 use vspace::{Area, Attributes, Backing, LARGE_PAGE, Piece};
 
 use super::mapped::whole_pages;
-use super::{drop_empty_tables, place, protect_area, release_area, reserve_area, reserve_area_at, unmap};
+use super::{drop_empty_tables, place, protect_area, release_area, reserve_area, reserve_area_at, unmap_in};
 use crate::error::RtError;
 use crate::local::local;
 use crate::owned::OwnedCap;
@@ -142,7 +142,9 @@ impl Reserved {
         });
         if inside.start < inside.end {
             critical::section(|| {
-                unmap(inside);
+                if let Some(area) = super::with(|books| books.area(inside.start)) {
+                    unmap_in(&area, inside);
+                }
                 drop_empty_tables();
             });
         }
