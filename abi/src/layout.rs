@@ -35,10 +35,8 @@ pub const PAGE_CNODE: u64 = 1;
 pub const USER_LOWEST: u64 = 0x1_0000;
 /// One past the highest user address (48 bits).
 pub const USER_END: u64 = 1 << 48;
-/// Start of the window for the heap.
+/// Start of the window in which the runtime reserves addresses: heap, stacks of threads, mappings. It ends at [`TOP_BASE`].
 pub const HEAP_BASE: u64 = 0x10_0000_0000;
-/// Start of the window for mappings that the runtime makes for itself and on request.
-pub const MAP_BASE: u64 = 0x20_0000_0000;
 /// Start of the part with what the builder maps besides the image, one above the other: main stack, dispatcher frame,
 /// start information.
 ///

@@ -113,7 +113,7 @@ fn the_stack_may_grow_down_to_its_limit_with_nothing_in_the_way() {
         let above = record.base >= STACK_TOP - STACK_SIZE;
         assert!(above || record.base + record.bytes <= HEAP_BASE, "{record:x?}");
     }
-    const { assert!(STACK_LIMIT > TOP_BASE && MAP_BASE < TOP_BASE) };
+    const { assert!(STACK_LIMIT > TOP_BASE && HEAP_BASE < TOP_BASE) };
     assert_eq!(model.translate(STACK_LIMIT), None);
 }
 
