@@ -37,7 +37,20 @@ pub(crate) fn all() -> Outcome {
     for paging in [Paging::Small, Paging::Large] {
         whole(paging)?;
     }
+    read_only()?;
     parts_go_back()
+}
+
+/// Frames that were in use before serve areas that can only be read, too, and are zero there.
+fn read_only() -> Outcome {
+    let written = reserve(2 * MIB, DATA, Paging::Small).map_err(text)?;
+    (0..2 * MIB).step_by(PAGE_SIZE as usize).for_each(|at| write(&written, at, 7));
+    drop(written);
+    let reserved = reserve(2 * MIB, Rights::READ, Paging::Small).map_err(text)?;
+    check(
+        "memory that can only be read is zero",
+        (0..2 * MIB).step_by(512).all(|at| read(&reserved, at) == 0),
+    )
 }
 
 /// A terabyte costs what is used of it.

@@ -202,6 +202,11 @@ pub(crate) fn has_put_off(event: u32) -> bool {
     with(|core| core.stashed.get() && critical::section(|| core.stash.borrow().holds(event)))
 }
 
+/// Whether there is something that only the main thread's loop will do.
+pub(crate) fn is_something_put_off() -> bool {
+    with(|core| core.work.get() || core.stashed.get() || !core.put_off.is_empty())
+}
+
 /// A critical section has ended in which something was put off.
 pub(crate) fn after_section() {
     CORE.with(|core| {

@@ -108,6 +108,11 @@ pub fn names() -> Result<Arc<NamesClient<LmpPort>>, RtError> {
     Ok(names)
 }
 
+/// Whether the memory service is connected, or will never be.
+pub(crate) fn has_memory() -> bool {
+    !memory::asks() || KNOWN.with(|known| known.borrow().memory.is_some())
+}
+
 /// Connects to the memory service, if that is not done and can be done here.
 pub(crate) fn provide_memory() {
     if memory::asks() && KNOWN.with(|known| known.borrow().memory.is_none()) {

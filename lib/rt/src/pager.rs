@@ -71,6 +71,13 @@ impl<T: Copy, const N: usize> Few<T, N> {
         }
         free
     }
+    /// The last one that will do.
+    fn take_where(&mut self, will_do: impl Fn(&T) -> bool) -> Option<T> {
+        let index = self.items[..self.count].iter().rposition(|item| item.as_ref().is_some_and(&will_do))?;
+        self.count -= 1;
+        self.items.swap(index, self.count);
+        self.items[self.count].take()
+    }
     fn pop(&mut self) -> Option<T> {
         self.count = self.count.checked_sub(1)?;
         self.items[self.count].take()
@@ -223,8 +230,31 @@ pub(crate) fn back(address: u64, rights: Rights, inside: bool) -> Result<(), Unb
     if chunk == LARGE_PAGE && back_large(address, &area).is_ok() {
         return Ok(());
     }
-    fill_up_for_fault(nodes)?;
+    let filled = fill_up_for_fault(nodes)?;
+    if !area.attributes.rights.contains(Rights::WRITE) {
+        provide_fresh();
+    } else if chunk != LARGE_PAGE && !filled {
+        return back_small(address, &area, &gap, table);
+    }
+    // Tables may have come or gone meanwhile.
+    let table = space::with(|books| books.table(3, address));
     back_small(address, &area, &gap, table)
+}
+
+/// Sees to it that the stock has a frame that was not in use before, if there is one to be had.
+#[cold]
+fn provide_fresh() {
+    let (fresh, full) = stock(|stock| {
+        let fresh = stock.frames.items.iter().flatten().any(|(_, used)| !used);
+        (fresh, if stock.frames.count == FRAMES { stock.frames.pop() } else { None })
+    });
+    if let Some((frame, _)) = full {
+        slots::discard(frame);
+    }
+    if !fresh && let Ok(frame) = memory::own_frame(CHUNK, PAGE_SIZE) {
+        let frame = frame.into_cap().address();
+        stock(|stock| stock.frames.push((frame, false)));
+    }
 }
 
 /// Maps a frame of the stock over what of its chunk around `address` is in `gap`.
@@ -235,9 +265,16 @@ fn back_small(address: u64, area: &Area, gap: &Range<u64>, table: Option<CapAddr
     };
     let start = address / CHUNK * CHUNK;
     let (base, end) = (start.max(gap.start), (start + CHUNK).min(gap.end));
+    // A frame that was in use is zeroed by writing to it, which must be allowed here.
+    let writable = area.attributes.rights.contains(Rights::WRITE);
     let taken = STOCK.with(|stock| {
         let mut stock = stock.borrow_mut();
-        Some((stock.frames.pop()?, stock.slots.pop()?))
+        let slot = stock.slots.pop()?;
+        let frame = stock.frames.take_where(|&(_, used)| writable || !used);
+        if frame.is_none() {
+            stock.slots.push(slot);
+        }
+        Some((frame?, slot))
     });
     let ((frame, used), mapping) = taken.ok_or(Unbacked::OutOfMemory)?;
     let piece = Piece { base, size: end - base, mapping, frame, large: false };
@@ -247,7 +284,7 @@ fn back_small(address: u64, area: &Area, gap: &Range<u64>, table: Option<CapAddr
         return Err(Unbacked::OutOfMemory);
     }
     if used {
-        // SAFETY: just mapped, writable (only frames of writable areas are kept), and nobody has seen it yet.
+        // SAFETY: just mapped, writable (as was asked for above), and nobody has seen it yet.
         unsafe { arch::zero(base, end - base) };
     }
     Ok(())
@@ -290,9 +327,9 @@ fn back_large(address: u64, area: &Area) -> Result<(), RtError> {
 }
 
 /// Fills the stock up if a fault would leave less than what critical sections may need, and more than before if that
-/// happens again and again. `nodes` are spare in the books.
+/// happens again and again. `nodes` are spare in the books. Says whether it was filled up.
 #[inline]
-fn fill_up_for_fault(nodes: usize) -> Result<(), Unbacked> {
+fn fill_up_for_fault(nodes: usize) -> Result<bool, Unbacked> {
     // The stack of faults reaches far enough.
     let low = STOCK.with(|stock| {
         let mut stock = stock.borrow_mut();
@@ -302,7 +339,11 @@ fn fill_up_for_fault(nodes: usize) -> Result<(), Unbacked> {
         }
         low
     });
-    if low || nodes < NODES { fill_up().map_err(|_| Unbacked::OutOfMemory) } else { Ok(()) }
+    if low || nodes < NODES {
+        fill_up().map_err(|_| Unbacked::OutOfMemory)?;
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// Nodes of the books below which a fault adds some.

@@ -232,6 +232,11 @@ fn make_room() -> Result<(), RtError> {
 /// Makes another CNode, and a larger root before if that is full.
 fn grow() -> Result<(), RtError> {
     make_room()?;
+    // Before anything is carved, which cannot be undone.
+    let (l1, root_slots) = with(|slots| (slots.next_l1, slots.root_slots));
+    if l1 >= root_slots {
+        enlarge_root((root_slots + 1) * SLOT_SIZE * 2)?;
+    }
     let (ram, offset) = memory::carve(L2_CNODE_SIZE, L2_CNODE_SIZE)?;
     loop {
         let (l1, root_slots) = with(|slots| (slots.next_l1, slots.root_slots));

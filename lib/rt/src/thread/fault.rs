@@ -8,7 +8,7 @@ use crate::frame::Frame;
 use crate::pager::{self, Unbacked};
 use crate::report::{self, Fault};
 use crate::thread::ThreadId;
-use crate::{arch, critical, names};
+use crate::{arch, critical, dispatch, names};
 
 /// The running thread faulted. On the stack of faults, with upcalls disabled.
 pub(crate) fn faulted(frame: Frame, esr: u64, far: u64) -> ! {
@@ -17,13 +17,14 @@ pub(crate) fn faulted(frame: Frame, esr: u64, far: u64) -> ! {
     // Upcalls may come from here on; they leave a critical section alone. They do not touch the area `Trap`.
     // SAFETY: `frame` is the dispatcher frame.
     unsafe { arch::enable(frame.base()) };
-    if depth == 0 {
+    if depth == 0 && !names::has_memory() {
         // Only a stack that grows before the program has done anything else: later it is connected.
+        let alone = table::is_alone();
         table::stay_alone(true);
         critical::leave();
         names::provide_memory();
         critical::enter();
-        table::stay_alone(false);
+        table::stay_alone(alone);
     }
     let fault = Fault::new(esr);
     let outcome = match fault.wanted() {
@@ -32,6 +33,10 @@ pub(crate) fn faulted(frame: Frame, esr: u64, far: u64) -> ! {
     };
     match outcome {
         Ok(()) => {
+            if depth == 0 {
+                // What came for others while the memory service was waited for.
+                dispatch::after_section();
+            }
             // SAFETY: as above; nothing faults on the way to `resume`.
             unsafe { arch::disable(frame.base()) };
             critical::set_depth(depth);

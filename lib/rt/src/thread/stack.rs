@@ -53,6 +53,7 @@ impl Stack {
             return Ok(stack);
         }
         names::provide_memory();
+        provide_room();
         critical::section(|| Stack::make(bytes))
     }
 
@@ -107,7 +108,8 @@ impl Stack {
         }
         SPARE.with(|spare| {
             let mut spare = spare.borrow_mut();
-            if spare.len() == KEPT || spare.try_reserve(1).is_err() {
+            // Nothing is allocated here: the thread has ended, and could not wait for memory.
+            if spare.len() == KEPT || spare.len() == spare.capacity() {
                 return Some(self);
             }
             spare.push(self);
@@ -122,6 +124,18 @@ impl Drop for Stack {
             space::release_area(self.range.start);
             space::release_area(self.guard);
         });
+    }
+}
+
+/// Makes room for the stacks that are kept, once.
+fn provide_room() {
+    if SPARE.with(|spare| spare.borrow().capacity() == 0) {
+        let room = Vec::with_capacity(KEPT);
+        let former = SPARE.with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.capacity() == 0 { core::mem::replace(&mut *spare, room) } else { room }
+        });
+        drop(former);
     }
 }
 

@@ -557,11 +557,14 @@ impl Table {
 /// Makes somebody ready who handles events, if there are any and nobody that runs will: the main thread, if it is parked, or
 /// another that is parked. It is to run next, however urgent it is: who it wakes may be more urgent than all others.
 fn nudge_for_events(frame: Frame) -> Option<ThreadId> {
-    if !frame.any_ready() && !time::is_due() {
+    let anybody = frame.any_ready() || time::is_due();
+    if !anybody && !dispatch::is_something_put_off() {
         return None;
     }
     with(|table| {
-        let parked = table.threads.any_parked(Kind::Loop).or_else(|| table.threads.any_parked(Kind::Leaf));
+        // What was put off is for the main thread alone.
+        let leaf = || if anybody { table.threads.any_parked(Kind::Leaf) } else { None };
+        let parked = table.threads.any_parked(Kind::Loop).or_else(leaf);
         if let Some(id) = parked {
             table.threads.nudge(id);
         }

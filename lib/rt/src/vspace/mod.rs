@@ -293,6 +293,10 @@ pub(crate) fn make_tables(address: u64, level: u8) -> Result<(), RtError> {
             continue;
         }
         let (table, slot) = (make_table(missing)?, OwnedSlot::new()?);
+        // The heap may have grown meanwhile, by a mapping that needs the same table.
+        if with(|space| space.table(missing, address)).is_some() {
+            continue;
+        }
         install(missing, address, table.address(), slot.0)?;
         slot.keep();
         table.into_cap();

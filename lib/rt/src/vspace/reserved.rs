@@ -128,6 +128,11 @@ impl Reserved {
     pub fn discard(&self, range: Range<u64>) {
         let (start, end) =
             (self.range.start.saturating_add(range.start), self.range.start.saturating_add(range.end));
+        // In one section: a fault between the look and the unmapping would map more than was looked at.
+        critical::section(|| self.discard_whole_pieces(start, end));
+    }
+
+    fn discard_whole_pieces(&self, start: u64, end: u64) {
         let inside = super::with(|books| {
             let from = books
                 .piece(start)
@@ -141,12 +146,10 @@ impl Reserved {
             from..to
         });
         if inside.start < inside.end {
-            critical::section(|| {
-                if let Some(area) = super::with(|books| books.area(inside.start)) {
-                    unmap_in(&area, inside);
-                }
-                drop_empty_tables();
-            });
+            if let Some(area) = super::with(|books| books.area(inside.start)) {
+                unmap_in(&area, inside);
+            }
+            drop_empty_tables();
         }
     }
     /// Gives up charge: it stays for the life of the domain.
