@@ -196,3 +196,32 @@ fn a_failed_mapping_leaves_nothing_behind() {
     assert_eq!(slots::available(), free);
     assert_eq!(vspace::map(frame.cap(), 0, PAGE_SIZE, DATA).unwrap().address(), first);
 }
+
+#[test]
+fn a_refusal_at_any_call_of_a_mapping_leaves_the_books_as_they_were() {
+    domain(64 * MIB);
+    let frame = memory::frame(2 * MIB + 3 * PAGE_SIZE).unwrap();
+    // Over the end of a page table, so in two pieces.
+    let show = || vspace::map(frame.cap(), PAGE_SIZE, 2 * MIB + 2 * PAGE_SIZE, DATA);
+    // Page tables stay in a domain without a memory service.
+    drop(show().unwrap());
+    let books = || {
+        let now = vspace::statistics();
+        (now.areas, now.pieces, now.reserved, now.backed, slots::available())
+    };
+    let before = books();
+    let (mut refused, mut failed) = (0, 0);
+    loop {
+        sys::fake::with(|fake| fake.refuse_after = Some(refused));
+        let mapped = show();
+        let all_were_made = sys::fake::with(|fake| fake.refuse_after.take().is_some());
+        failed += usize::from(mapped.is_err());
+        drop(mapped);
+        assert_eq!(books(), before, "call {refused} was refused");
+        if all_were_made {
+            break;
+        }
+        refused += 1;
+    }
+    assert!(failed >= 2, "each of the two pieces is mapped by a call");
+}
