@@ -6,17 +6,18 @@
 //!   │ names        │ executor time │ console  │   connect, serve; block_on, spawn, sleep; lines of output
 //!   │ channel      │ notify        │ report   │   ipc's Port; doorbells, interrupts; panics and faults
 //!   ├──────────────┴───────────────┴──────────┤
+//!   │ thread, sync                             │   whose turn it is; locks, conditions, channels
 //!   │ dispatch: what a parked thread does      │   events ◄── frame: ready bits, rings
 //!   ├──────────────────────────────────────────┤
-//!   │ heap ─► vspace ─► memory ─► slots        │   each grows by the next
+//!   │ heap ─► vspace, pager ─► memory ─► slots │   each grows by the next
 //!   ├──────────────────────────────────────────┤
 //!   │ arch: entry, upcalls, Wait and SendWait  │
 //!   └──────────────────────────────────────────┘
 //! ```
 //!
-//! A domain has one thread, which runs `main`; while it is parked (in a blocking call, [`block_on`], [`run`]) the event
-//! loop runs handlers and tasks on its stack. More threads, and paging on faults, will be put into the same places:
-//! `dispatch` and `vspace`.
+//! A domain starts with its main thread, which runs `main`; while that is parked (in a blocking call, [`block_on`], [`run`])
+//! the event loop runs handlers and tasks on its stack, and on no other. More threads come by [`thread`], and share what is
+//! here in critical sections ([`critical`]); faults bring memory ([`pager`]). The book's chapter 13 tells how it fits together.
 //!
 //! What a builder of domains must set up is told in [`start`]. On a hosted target the crate runs over the model
 //! kernel of `sys::fake`, for tests.

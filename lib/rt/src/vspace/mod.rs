@@ -177,11 +177,11 @@ fn unmap_in(area: &Area, range: Range<u64>) {
         from = piece.end();
         reserved::note_backed(area, -(piece.size as i64));
         pager::recycle_slot(piece.mapping);
-        if piece.frame == CapAddr::NULL {
-        } else if reserved::is_chunk(area, &piece) {
-            pager::recycle(piece.frame);
-        } else {
-            slots::discard(piece.frame);
+        match piece.frame {
+            // It is somebody else's.
+            CapAddr::NULL => {}
+            frame if reserved::is_chunk(area, &piece) => pager::recycle(frame),
+            frame => slots::discard(frame),
         }
     }
 }
