@@ -1,0 +1,3 @@
+//! Checking the capability protocol before it runs: every state of small systems, with the code that ships.
+
+pub mod system;
