@@ -1,3 +1,4 @@
 //! Checking the capability protocol before it runs: every state of small systems, with the code that ships.
 
 pub mod system;
+pub mod world;
