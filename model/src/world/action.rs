@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use capops::{Active, CoreId, Facts, HolderEvent, Request, ToCore, ToHome, Verdict};
+use capops::{Active, CoreId, Facts, Held, HolderEvent, Request, ToCore, ToHome, Verdict};
 
-use super::{Bug, Cap, Config, State, Type, World, each};
+use super::{Bug, Cap, Config, Holding, State, Type, World, each};
 use crate::system::Fairness;
 
 /// A step. `unit` is 0 or 1.
@@ -264,7 +264,7 @@ impl<const N: usize> World<N> {
                 }
             }
             for new in each(cap.inside() & !cap.bit()).filter(|new| self.exists(state, u, *new)) {
-                if held & new.overlap() & !cap.above() != 0 {
+                if !self.is_free(unit.held[core.index()], cap, new) {
                     continue;
                 }
                 if facts.local().is_ok() {
@@ -285,6 +285,10 @@ impl<const N: usize> World<N> {
         facts.exclusive |= self.config.bug == Some(Bug::RetypeShared);
         facts.frozen &= self.config.bug != Some(Bug::UseFrozen);
         facts
+    }
+
+    fn is_free(&self, mut holding: Holding, src: Cap, new: Cap) -> bool {
+        self.view(&mut holding).is_free(src, new)
     }
 
     /// Whether a user can delete the last copy: not what a request has pinned.

@@ -14,6 +14,9 @@ pub enum Bug {
     ShareItselfOnly,
     /// When a retype is granted nobody looks again at what has been made in the meantime.
     NoSecondLook,
+    /// A retype looks only at what lies inside the new capability, not at what overlaps it. In a unit of two granules it is the
+    /// same.
+    OnlyInside,
     /// `Gone` clears the sharer's bit although a capability is on its way there.
     GoneDespiteDelivery,
     /// The home does not look at `empty` when a delivery is answered.

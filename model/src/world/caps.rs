@@ -212,7 +212,12 @@ impl Held for View<'_> {
         self.holding.have & key.inside() != 0
     }
     fn is_free(&self, src: Cap, new: Cap) -> bool {
-        self.holding.have & new.overlap() & !src.above() == 0 || self.bug == Some(Bug::NoSecondLook)
+        let in_the_way = match self.bug {
+            Some(Bug::NoSecondLook) => 0,
+            Some(Bug::OnlyInside) => new.inside(),
+            _ => new.overlap() & !src.above(),
+        };
+        self.holding.have & in_the_way == 0
     }
     fn spans(&self, at: u64) -> bool {
         each(self.holding.have).any(|cap| {
