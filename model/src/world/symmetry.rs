@@ -28,10 +28,10 @@ impl<const N: usize> Symmetry<N> {
     /// The renamings under which a world behaves the same.
     pub fn new(config: &Config) -> Symmetry<N> {
         let mut orders = Vec::new();
-        permute(&mut std::array::from_fn(|k| k as u8), 1, &mut orders);
-        if config.second != 0 && config.second_home != CoreId(0) {
-            orders.truncate(1);
-        }
+        let fixed = config.second != 0 && config.second_home != CoreId(0);
+        // Where there are many cores nobody looks at all states.
+        let from = if fixed || N > 6 { N } else { 1 };
+        permute(&mut std::array::from_fn(|k| k as u8), from, &mut orders);
         // A sweep in steps goes in one direction; a cut is somewhere.
         let mirrors: &[bool] =
             if config.stepped || config.cut != 0 || config.second != 0 { &[false] } else { &[false, true] };
