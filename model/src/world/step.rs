@@ -101,7 +101,7 @@ impl<const N: usize> World<N> {
     }
 
     /// What a core holds, as the protocol sees it.
-    pub(super) fn view<'a>(&self, holding: &'a mut Holding) -> View<'a> {
+    pub fn view<'a>(&self, holding: &'a mut Holding) -> View<'a> {
         let bug = self.config.bug.filter(|bug| matches!(bug, Bug::ShareItselfOnly | Bug::OnlyInside));
         View { holding, stepped: self.config.stepped, bug }
     }
