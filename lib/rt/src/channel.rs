@@ -236,22 +236,21 @@ impl Channel {
         (landed != CapAddr::NULL).then_some(landed)
     }
 
-    /// Names a slot for the next capability, if there is none. If no slot is to be had, the loop tries again when there
-    /// may be ([`offer_landings`]); until then the kernel holds senders back.
+    /// Names a slot for the next capability, if there is none. If no slot is to be had, or it is refused, the loop tries again
+    /// when it may be otherwise ([`offer_landings`]); until then the kernel holds senders back.
     fn offer_landing(&self) {
         critical::section(|| {
             if self.landing.get() != CapAddr::NULL || self.closed.get() {
                 return;
             }
             // Never waits: this may be the answer of the memory service that is being taken in.
-            let Ok(slot) = slots::allocate_reserved() else {
-                LANDLESS.with(|events| events.insert(self.event));
-                return;
-            };
-            match self.own.set_landing(Some(slot)) {
-                Ok(()) => self.landing.set(slot),
-                Err(_) => slots::release(slot),
+            if let Ok(slot) = slots::allocate_reserved() {
+                match self.own.set_landing(Some(slot)) {
+                    Ok(()) => return self.landing.set(slot),
+                    Err(_) => slots::release(slot),
+                }
             }
+            LANDLESS.with(|events| events.insert(self.event));
         });
     }
 

@@ -21,8 +21,7 @@ use abi::{PAGE_SIZE, Rights};
 use rlsf::Tlsf;
 
 use crate::local::local;
-use crate::vspace::{self, Reserved};
-use crate::{critical, dispatch, memory, names};
+use crate::{arch, critical, dispatch, memory, names, vspace};
 
 /// Free bytes that the heap keeps for growing itself.
 const LOW_WATER: usize = 16 * 1024;
@@ -343,11 +342,13 @@ fn add_largest(whole: u64, least: u64) -> bool {
 /// Maps memory for an arena and adds it.
 fn add_arena(bytes: u64) -> bool {
     let Ok(frame) = memory::frame(bytes) else { return false };
-    let Ok(range) = vspace::map_owned(frame, bytes, DATA).map(Reserved::into_range) else { return false };
+    let Ok(mapped) = vspace::map_owned(frame, bytes, DATA) else { return false };
+    let memory = arch::memory(&mapped);
+    let reserved = mapped.address()..mapped.address() + mapped.size();
     // SAFETY: just mapped, and only the heap knows of it.
-    let added = HEAP.with(|heap| unsafe { heap.borrow_mut().add(range.clone(), Some(range.clone())) });
-    if !added {
-        vspace::release_area(range.start);
+    let added = HEAP.with(|heap| unsafe { heap.borrow_mut().add(memory, Some(reserved)) });
+    if added {
+        mapped.into_range();
     }
     added
 }

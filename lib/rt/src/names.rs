@@ -17,7 +17,7 @@ use interfaces::{MemoryClient, MemoryError, NamesClient, NamesError, Service, Se
 use ipc::{Caller, Capability, Client, Stub};
 use sys::{Any, Cap, EndPoint};
 
-use crate::channel::{Channel, LmpPort, attach_server};
+use crate::channel::{self, Channel, LmpPort, attach_server};
 use crate::error::RtError;
 use crate::frame::{RINGS_OFFSET, ring_bytes};
 use crate::heap::reserve_only;
@@ -362,6 +362,8 @@ fn connect_memory() -> Result<(), RtError> {
 
 /// An allocation of the memory service.
 pub(crate) fn ask_memory(bytes: u64, align: u64) -> Result<CapAddr, RtError> {
+    // The loop, which would do it otherwise, does not run while the answer is waited for.
+    channel::offer_landings();
     match memory_service()?.allocate(bytes, align) {
         Ok(ram) => Ok(ram.address()),
         Err(MemoryError::Call(error)) => Err(RtError::Call(error)),

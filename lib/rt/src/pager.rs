@@ -149,7 +149,7 @@ pub fn in_stock() -> usize {
     stock(|stock| stock.frames.count)
 }
 
-/// Gives the memory of the stock back, for those who look at their account.
+/// Gives back what is in stock, for those who look at their account.
 pub fn give_back_stock() {
     critical::section(space::drop_empty_tables);
     while let Some((frame, _)) = stock(|stock| stock.frames.pop()) {
@@ -159,6 +159,9 @@ pub fn give_back_stock() {
         while let Some(table) = stock(|stock| stock.tables[level].pop()) {
             slots::discard(table);
         }
+    }
+    while let Some(slot) = stock(|stock| stock.slots.pop()) {
+        slots::release(slot);
     }
     stock(|stock| stock.wanted = LEAST_FRAMES);
 }

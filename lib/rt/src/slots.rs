@@ -1,7 +1,8 @@
 //! Capability slots of this domain: L2 CNodes of 256 slots, made as they are needed; the root CNode grows too.
 //!
-//! Growing needs memory and slots itself. That cannot go in circles: growing begins while [`RESERVE`] slots are still
-//! free, happens once at a time, and needs fewer.
+//! Growing needs memory and slots itself. That cannot go in circles: growing begins while 32 slots are still free, happens
+//! once at a time, and needs fewer. What is carved for it cannot be given back: if the kernel refuses what should be made of
+//! it, it is kept for the next attempt.
 
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -9,7 +10,7 @@ use core::cell::{Cell, RefCell};
 use abi::cap::{L1_CNODE_MAX_SIZE, L1_CNODE_MIN_SIZE, L2_CNODE_SIZE, L2_SLOTS, SLOT_SIZE};
 use abi::layout::{PAGE_CNODE, ROOT_CNODE, SELF_DISPATCHER, StartInfo};
 use abi::{CapAddr, ErrorKind, Rights};
-use sys::{Any, Cap, Dispatcher, L1CNode, L2CNode, Slot};
+use sys::{Any, Cap, Dispatcher, L1CNode, L2CNode, Ram, Slot};
 
 use crate::critical;
 use crate::error::RtError;
@@ -44,7 +45,15 @@ struct Slots {
     next_l1: u64,
     /// Of the root CNode, without the last one, which is the kernel's.
     root_slots: u64,
+    /// Memory that was carved for a CNode, and for a root, and is not used yet.
+    node_part: Option<Part>,
+    root_part: Option<Part>,
+    /// Where the root in use was made, until its well-known address names it.
+    new_root: Option<CapAddr>,
 }
+
+/// Memory for one object: a capability, and the offset in it.
+type Part = (Cap<Ram>, u64);
 
 local! {
     static SLOTS: RefCell<Slots> = RefCell::new(Slots {
@@ -53,6 +62,9 @@ local! {
         hint: 0,
         next_l1: PAGE_CNODE + 1,
         root_slots: usable(L1_CNODE_MIN_SIZE),
+        node_part: None,
+        root_part: None,
+        new_root: None,
     });
 }
 /// Slots of a root CNode of so many bytes: the last one is the kernel's.
@@ -229,25 +241,35 @@ fn make_room() -> Result<(), RtError> {
     Ok(())
 }
 
+/// Memory for an object of `bytes` bytes, aligned to that: what `place` has, or else another part. It stays there until it
+/// was used.
+fn part(place: fn(&mut Slots) -> &mut Option<Part>, bytes: u64) -> Result<Part, RtError> {
+    if let Some(part) = with(|slots| *place(slots)) {
+        return Ok(part);
+    }
+    let part = memory::carve(bytes, bytes)?;
+    with(|slots| *place(slots) = Some(part));
+    Ok(part)
+}
+
 /// Makes another CNode, and a larger root before if that is full.
 fn grow() -> Result<(), RtError> {
     make_room()?;
-    // Before anything is carved, which cannot be undone.
-    let (l1, root_slots) = with(|slots| (slots.next_l1, slots.root_slots));
-    if l1 >= root_slots {
-        enlarge_root((root_slots + 1) * SLOT_SIZE * 2)?;
-    }
-    let (ram, offset) = memory::carve(L2_CNODE_SIZE, L2_CNODE_SIZE)?;
+    name_root()?;
     loop {
         let (l1, root_slots) = with(|slots| (slots.next_l1, slots.root_slots));
         if l1 >= root_slots {
             enlarge_root((root_slots + 1) * SLOT_SIZE * 2)?;
             continue;
         }
+        let (ram, offset) = part(|slots| &mut slots.node_part, L2_CNODE_SIZE)?;
         let place = Slot::of_l1(Cap::new(ROOT_CNODE), l1);
         match ram.retype::<L2CNode>(offset, 0, 1, place) {
             Ok(()) => {
-                with(|slots| slots.add(l1));
+                with(|slots| {
+                    slots.node_part = None;
+                    slots.add(l1);
+                });
                 return Ok(());
             }
             // The builder put something there (boot capabilities, say).
@@ -262,15 +284,29 @@ fn enlarge_root(size: u64) -> Result<(), RtError> {
     if size > L1_CNODE_MAX_SIZE {
         return Err(RtError::OutOfMemory);
     }
-    let (ram, offset) = memory::carve(size, size)?;
+    let (ram, offset) = part(|slots| &mut slots.root_part, size)?;
     let slot = allocate()?;
-    ram.retype::<L1CNode>(offset, size, 1, slot)?;
-    let new = Cap::<L1CNode>::new(slot);
-    Cap::<Dispatcher>::new(SELF_DISPATCHER).resize_cspace(new)?;
-    // The well-known address names the root in use; the former one is empty now.
-    Cap::<L1CNode>::new(ROOT_CNODE).delete()?;
-    new.copy_to(ROOT_CNODE, Rights::ALL)?;
+    let made = ram.retype::<L1CNode>(offset, size, 1, slot);
+    let in_use = made.and_then(|()| Cap::<Dispatcher>::new(SELF_DISPATCHER).resize_cspace(Cap::new(slot)));
+    if let Err(error) = in_use {
+        discard(slot);
+        return Err(error.into());
+    }
+    with(|slots| {
+        slots.root_part = None;
+        slots.root_slots = usable(size);
+        slots.new_root = Some(slot);
+    });
+    name_root()
+}
+
+/// Sees to it that the well-known address names the root in use.
+fn name_root() -> Result<(), RtError> {
+    let Some(slot) = with(|slots| slots.new_root) else { return Ok(()) };
+    // The former one is empty now.
+    empty(ROOT_CNODE);
+    Cap::<L1CNode>::new(slot).copy_to(ROOT_CNODE, Rights::ALL)?;
+    with(|slots| slots.new_root = None);
     discard(slot);
-    with(|slots| slots.root_slots = usable(size));
     Ok(())
 }

@@ -15,6 +15,7 @@
 
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use abi::frame::{Context, FpContext};
@@ -23,6 +24,7 @@ use abi::{CapAddr, Error};
 
 use super::Wake;
 use crate::frame::{COLLECTED_OFFSET, Frame, PARKED_OFFSET};
+use crate::vspace::Reserved;
 
 /// Bytes of the stack of upcalls.
 const UPCALL_STACK: usize = 4 * 1024;
@@ -543,16 +545,15 @@ pub(crate) fn frame_pointer() -> u64 {
 }
 
 /// The stacks that belong to no thread: those of upcalls and faults.
-pub(crate) fn own_stacks() -> [core::ops::Range<u64>; 2] {
+pub(crate) fn own_stacks() -> [Range<u64>; 2] {
     let stack = |start: u64, bytes: usize| start..start + bytes as u64;
     [stack(UPCALL.0.get() as u64, UPCALL_STACK), stack(FAULT.0.get() as u64, FAULT_STACK)]
 }
 
 /// The frame record at `pointer`: the caller's frame pointer and return address. `None` when that is not on `stack`, or on
 /// one of those that belong to no thread.
-pub(crate) fn frame_record(pointer: u64, stack: &core::ops::Range<u64>) -> Option<(u64, u64)> {
-    let holds =
-        |stack: &core::ops::Range<u64>| pointer >= stack.start && pointer.saturating_add(16) <= stack.end;
+pub(crate) fn frame_record(pointer: u64, stack: &Range<u64>) -> Option<(u64, u64)> {
+    let holds = |stack: &Range<u64>| pointer >= stack.start && pointer.saturating_add(16) <= stack.end;
     if !(holds(stack) || own_stacks().iter().any(holds)) || !pointer.is_multiple_of(16) {
         return None;
     }
@@ -577,6 +578,12 @@ pub(crate) fn stack_pointer() -> u64 {
 pub(crate) unsafe fn touch(address: u64) {
     // SAFETY: the caller's promise.
     unsafe { asm!("ldrb wzr, [{}]", in(reg) address, options(nostack, readonly)) };
+}
+
+/// Where to reach the memory that was mapped there.
+#[inline(always)]
+pub(crate) fn memory(mapped: &Reserved) -> Range<u64> {
+    mapped.address()..mapped.address() + mapped.size()
 }
 
 /// Zeroes whole pages.

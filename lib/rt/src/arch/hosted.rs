@@ -3,14 +3,16 @@
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use abi::frame::{Context, FpContext};
 use abi::packet::Packet;
-use abi::{CapAddr, Error};
+use abi::{CapAddr, Error, PAGE_SIZE};
 use sys::Syscalls;
 
 use super::Wake;
 use crate::frame::Frame;
+use crate::vspace::Reserved;
 
 /// What happens during one wait.
 pub(crate) type Scene = Box<dyn FnOnce(&mut Packet) -> Wake>;
@@ -110,6 +112,17 @@ pub(crate) unsafe fn enable(_base: *mut u8) {}
 /// None is needed: there are no upcalls.
 pub(crate) unsafe fn disable(_base: *mut u8) {}
 
+/// Memory in place of what was mapped there: the model maps nothing.
+pub(crate) fn memory(mapped: &Reserved) -> Range<u64> {
+    let pages = std::vec![Page([0; PAGE_SIZE as usize]); (mapped.size() / PAGE_SIZE) as usize].leak();
+    let start = pages.as_mut_ptr().expose_provenance() as u64;
+    start..start + mapped.size()
+}
+
+#[derive(Clone)]
+#[repr(align(4096))]
+struct Page([u8; PAGE_SIZE as usize]);
+
 /// # Safety
 /// Never called: a test domain has one thread.
 pub(crate) unsafe extern "C" fn switch(_from: *mut u64, _to: u64) {
@@ -155,7 +168,7 @@ pub(crate) extern "C" fn resume(_base: *mut u8, _area: u64) -> ! {
 }
 
 /// # Safety
-/// Never called.
-pub(crate) unsafe fn prepare_stack(_top: u64, _first: extern "C" fn(u64) -> !, _argument: u64) -> u64 {
-    unreachable!("a test domain has one thread")
+/// None is needed: nothing is written, since no other thread ever runs.
+pub(crate) unsafe fn prepare_stack(top: u64, _first: extern "C" fn(u64) -> !, _argument: u64) -> u64 {
+    top
 }

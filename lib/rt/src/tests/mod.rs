@@ -1,7 +1,9 @@
 //! Tests over the model kernel: each test thread is a domain of its own, with a dispatcher frame on the heap.
 
+mod bank;
 mod books;
 mod events;
+mod refusals;
 mod rpc;
 mod sync;
 
@@ -31,6 +33,13 @@ struct Memory([u8; FRAME_SIZE as usize]);
 
 /// Starts the runtime of this thread's domain with `ram` bytes of early Ram. It never asks a memory service.
 fn domain(ram: u64) -> Frame {
+    let frame = domain_that_asks(ram);
+    memory::live_on_own();
+    frame
+}
+
+/// As [`domain`], but it may ask a memory service.
+fn domain_that_asks(ram: u64) -> Frame {
     sys::fake::reset();
     let memory = Box::leak(Box::new(Memory([0; FRAME_SIZE as usize])));
     let base = memory.0.as_mut_ptr();
@@ -44,7 +53,6 @@ fn domain(ram: u64) -> Frame {
     dispatch::init(frame);
     table::init(1, EVENTS, FIRST_RING..FRAME_SIZE);
     memory::init();
-    memory::live_on_own();
     vspace::init(sys::Cap::new(LEVEL1));
     frame
 }

@@ -40,7 +40,7 @@ pub(crate) use table::{
 use crate::cell::Guarded;
 use crate::error::RtError;
 use crate::{dispatch, executor, time};
-use stack::Stack;
+pub(crate) use stack::Stack;
 use table::Block;
 use threads::schedule::Joined;
 

@@ -25,11 +25,10 @@ use abi::{CapAddr, PAGE_SIZE, Rights};
 use sys::{Any, Cap, CapKind, Mappable, Mapping, VNode, VNodeL0, VNodeL1, VNodeL2, VNodeL3, Window};
 use vspace::{Area, Attributes, Error, LARGE_PAGE, Node, Piece, Space, Statistics};
 
-use crate::critical;
 use crate::error::RtError;
 use crate::local::{local, raw_local};
 use crate::owned::OwnedCap;
-use crate::{memory, pager, slots};
+use crate::{arch, critical, memory, pager, slots};
 
 #[cfg_attr(not(any(target_os = "none", test)), expect(unused_imports))]
 pub(crate) use handover::init;
@@ -104,14 +103,17 @@ pub(crate) fn provide_nodes(operations: usize) -> Result<(), RtError> {
 fn add_nodes(count: usize) -> Result<(), RtError> {
     let bytes = ((count * size_of::<Node>()) as u64).next_multiple_of(PAGE_SIZE);
     let data = Rights::READ.or(Rights::WRITE);
-    let range = map_owned(memory::frame(bytes)?, bytes, data)?.into_range();
-    let first: *mut Node = core::ptr::with_exposed_provenance_mut(range.start as usize);
-    // SAFETY: the range was just mapped for good, nobody else knows of it, it is aligned to a page and large enough.
+    let mapped = map_owned(memory::frame(bytes)?, bytes, data)?;
+    let first: *mut Node = core::ptr::with_exposed_provenance_mut(arch::memory(&mapped).start as usize);
+    // SAFETY: the range was just mapped, for good if the books take the nodes, nobody else knows of it, it is aligned to a
+    // page and large enough.
     let nodes = unsafe {
         (0..count).for_each(|index| first.add(index).write(Node::EMPTY));
         core::slice::from_raw_parts_mut(first, count)
     };
-    with(|space| space.add_nodes(nodes)).map_err(refusal)
+    with(|space| space.add_nodes(nodes)).map_err(refusal)?;
+    mapped.into_range();
+    Ok(())
 }
 
 /// Reserves addresses.
