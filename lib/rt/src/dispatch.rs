@@ -457,16 +457,14 @@ impl Core {
         });
     }
 
-    /// One wait in the kernel by a thread that makes the domain's last report: no other thread runs any more.
+    /// One wait in the kernel by a thread while no other runs: it makes a report, or connects to the memory service. What is
+    /// for servers is put off until the main thread runs again, if ever.
     fn wait_alone(&self) {
         let mut buffer = Packet::default();
-        if let Wake::Message(event) = arch::wait(self.frame, time::next_deadline(), &mut buffer)
-            && let Some(channel) = events::channel(event)
-            && !channel.is_server()
-        {
-            channel.drain_older();
-            if let Some(capability) = channel.deliver(&mut buffer) {
-                channel.answer(&buffer, capability);
+        if let Wake::Message(event) = self.wait_with_room(time::next_deadline(), &mut buffer) {
+            match events::channel(event) {
+                Some(channel) if !channel.is_server() => take_in(&channel, &mut buffer),
+                _ => self.put_packet_off(event, &buffer),
             }
         }
         time::fire();
@@ -479,13 +477,22 @@ impl Core {
             if thread::take_token() {
                 break;
             }
-            if critical::section(|| self.stash.borrow().count) == STASH {
-                arch::yield_now(self.frame);
-            } else if let Wake::Message(event) = arch::wait(self.frame, u64::MAX, &mut buffer) {
-                self.handle_leaf_message(channel, event, &mut buffer);
+            match self.wait_with_room(u64::MAX, &mut buffer) {
+                Wake::Message(event) if event == channel.event() => take_in(channel, &mut buffer),
+                Wake::Message(event) => self.put_packet_off(event, &buffer),
+                Wake::Run => {}
             }
         }
         self.restore_put_off();
+    }
+
+    /// Waits. If there is no room for another packet that is put off, it lets time pass, and packets go to their rings.
+    fn wait_with_room(&self, deadline: u64, buffer: &mut Packet) -> Wake {
+        if critical::section(|| self.stash.borrow().count) == STASH {
+            arch::yield_now(self.frame);
+            return Wake::Run;
+        }
+        arch::wait(self.frame, deadline, buffer)
     }
 
     fn take_ready_leaf(&self, channel: &Channel) {
@@ -494,20 +501,21 @@ impl Core {
         });
     }
 
-    fn handle_leaf_message(&self, own: &Channel, event: u32, buffer: &mut Packet) {
-        if event == own.event() {
-            own.drain_older();
-            if let Some(capability) = own.deliver(buffer) {
-                own.answer(buffer, capability);
-            }
-            return;
-        }
+    fn put_packet_off(&self, event: u32, buffer: &Packet) {
         let landed = buffer.header & HEADER_CAPABILITY != 0;
         let capability = landed.then(|| events::channel(event)).flatten().and_then(|c| c.take_landed_only());
         critical::section(|| self.stash.borrow_mut().push(Stashed { event, packet: *buffer, capability }));
         self.stashed.set(true);
         self.work.set(true);
         critical::want();
+    }
+}
+
+/// A packet came directly, out of the loop: its answer goes out at once.
+fn take_in(channel: &Channel, buffer: &mut Packet) {
+    channel.drain_older();
+    if let Some(capability) = channel.deliver(buffer) {
+        channel.answer(buffer, capability);
     }
 }
 

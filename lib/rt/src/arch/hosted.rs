@@ -123,11 +123,11 @@ pub(crate) fn memory(mapped: &Reserved) -> Range<u64> {
 #[repr(align(4096))]
 struct Page([u8; PAGE_SIZE as usize]);
 
+/// The caller goes on as the other thread: a test plays them all.
+///
 /// # Safety
-/// Never called: a test domain has one thread.
-pub(crate) unsafe extern "C" fn switch(_from: *mut u64, _to: u64) {
-    unreachable!("a test domain has one thread")
-}
+/// None is needed.
+pub(crate) unsafe extern "C" fn switch(_from: *mut u64, _to: u64) {}
 
 /// # Safety
 /// Never called.
@@ -136,19 +136,19 @@ pub(crate) unsafe extern "C" fn switch_to_context(
     _frame: *mut u8,
     _context: *const Context,
 ) {
-    unreachable!("a test domain has one thread")
+    unreachable!("there are no upcalls")
 }
 
 /// # Safety
 /// Never called.
 pub(crate) unsafe extern "C" fn enter_thread(_frame: *mut u8, _to: u64) -> ! {
-    unreachable!("a test domain has one thread")
+    unreachable!("there are no upcalls")
 }
 
 /// # Safety
 /// Never called.
 pub(crate) unsafe extern "C" fn resume_context(_base: *mut u8, _context: *const Context) -> ! {
-    unreachable!("a test domain has one thread")
+    unreachable!("there are no upcalls")
 }
 
 /// # Safety
@@ -168,7 +168,7 @@ pub(crate) extern "C" fn resume(_base: *mut u8, _area: u64) -> ! {
 }
 
 /// # Safety
-/// None is needed: nothing is written, since no other thread ever runs.
+/// None is needed: nothing is written, since a test plays the thread.
 pub(crate) unsafe fn prepare_stack(top: u64, _first: extern "C" fn(u64) -> !, _argument: u64) -> u64 {
     top
 }

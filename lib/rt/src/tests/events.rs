@@ -21,14 +21,14 @@ use crate::{Notify, block_on, executor, slots, time};
 
 /// Notes what it is told; answers with the same packet if asked to.
 #[derive(Default)]
-struct Log {
-    numbers: RefCell<Vec<u64>>,
-    capabilities: RefCell<Vec<CapAddr>>,
+pub(super) struct Log {
+    pub(super) numbers: RefCell<Vec<u64>>,
+    pub(super) capabilities: RefCell<Vec<CapAddr>>,
     unsent: RefCell<Vec<u64>>,
     writable: Cell<u32>,
     gone: Cell<u32>,
     answers: Cell<bool>,
-    unpark_at: Cell<u64>,
+    pub(super) unpark_at: Cell<u64>,
 }
 
 impl Receiver for Log {
@@ -53,7 +53,7 @@ impl Receiver for Log {
 }
 
 /// A channel with a peer, and who notes what comes.
-fn channel(packets: u32) -> (Arc<Channel>, Arc<Log>) {
+pub(super) fn channel(packets: u32) -> (Arc<Channel>, Arc<Log>) {
     let channel = Channel::create(packets).unwrap();
     let peer = slots::allocate().unwrap();
     sys::fake::with(|fake| fake.install(peer, CapType::EndPoint, 500, 0));

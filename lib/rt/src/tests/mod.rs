@@ -6,6 +6,7 @@ mod events;
 mod refusals;
 mod rpc;
 mod sync;
+mod threads;
 
 use alloc::boxed::Box;
 use core::ptr::NonNull;
@@ -32,7 +33,7 @@ const LEVEL1: CapAddr = CapAddr::new(PAGE_CNODE, 1);
 struct Memory([u8; FRAME_SIZE as usize]);
 
 /// Starts the runtime of this thread's domain with `ram` bytes of early Ram. It never asks a memory service.
-fn domain(ram: u64) -> Frame {
+pub(crate) fn domain(ram: u64) -> Frame {
     let frame = domain_that_asks(ram);
     memory::live_on_own();
     frame

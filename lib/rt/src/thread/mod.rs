@@ -29,6 +29,8 @@ pub use threads::schedule::{MAX_THREADS, PRIORITIES, Priority, ThreadId};
 
 #[cfg(target_os = "none")]
 pub(crate) use fault::faulted;
+#[cfg(test)]
+pub(crate) use table::add_played;
 pub(crate) use table::park as park_as;
 #[cfg(target_os = "none")]
 pub(crate) use table::preempted;

@@ -145,3 +145,25 @@ pub fn give_back_stacks() {
         drop(stack);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_has_ended_allocates_nothing_to_keep_its_stack() {
+        crate::tests::domain(16 << 20);
+        let room = || SPARE.with(|spare| spare.borrow().capacity());
+        let stack = Stack::make(DEFAULT_STACK).unwrap();
+        // It goes back, since there is no room for it.
+        let stack = stack.recycle().unwrap();
+        assert_eq!(room(), 0);
+        provide_room();
+        assert!(stack.recycle().is_none());
+        let mut kept: Vec<_> = (0..KEPT + 1).map(|_| Stack::new(DEFAULT_STACK).unwrap()).collect();
+        assert!(kept.pop().unwrap().recycle().is_none());
+        let before = room();
+        let left = kept.into_iter().filter_map(Stack::recycle).count();
+        assert_eq!((left, room()), (1, before));
+    }
+}

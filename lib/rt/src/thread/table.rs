@@ -296,6 +296,12 @@ pub(super) fn add(block: Box<Block>, priority: Priority) -> Result<ThreadId, Ful
     Ok(id)
 }
 
+/// Starts a thread that a test plays.
+#[cfg(test)]
+pub(crate) fn add_played() -> ThreadId {
+    add(Box::new(Block::new(None, 0..0, None, None)), Priority::NORMAL).unwrap()
+}
+
 /// What [`Table::enter`] has done.
 enum Entered {
     Done(ThreadId),
