@@ -12,7 +12,7 @@ use interfaces::{CONSOLE, ConsoleClient, ConsoleError};
 use crate::channel::LmpPort;
 use crate::error::RtError;
 use crate::local::local;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 use crate::{dispatch, executor, names, thread, thread_local};
 
 /// Bytes of a line without an end that are kept at most.
@@ -70,7 +70,7 @@ pub fn session() -> Result<Arc<Session>, RtError> {
         return Err(RtError::NotAvailable);
     }
     // One thread opens it, and the others wait for that one.
-    let _turn = takes_turns().then(|| OPENING.checked_lock().ok());
+    let _turn = turn(&OPENING);
     if let Some(session) = SESSION.with(|session| session.borrow().clone()) {
         return Ok(session);
     }
@@ -79,9 +79,9 @@ pub fn session() -> Result<Arc<Session>, RtError> {
     Ok(session)
 }
 
-/// Whether there are other threads, and they run.
-fn takes_turns() -> bool {
-    thread::has_others() && !thread::is_alone()
+/// Waits for the own turn. Who ended in its own is past; and where no other thread runs, nobody could end it.
+fn turn(mutex: &Mutex<()>) -> Option<MutexGuard<'_, ()>> {
+    if thread::is_alone() { None } else { mutex.checked_lock().ok() }
 }
 
 /// Prints: whole lines go out, the rest is kept until its line ends, or is [`flush`]ed.
@@ -150,8 +150,8 @@ fn send_to(session: &Arc<Session>, bytes: &[u8]) {
         });
         return;
     }
-    // One thread at a time: the console takes so many writes of a session and no more. Who ended while it wrote is past.
-    let _turn = takes_turns().then(|| WRITING.checked_lock().ok());
+    // One thread at a time: the console takes so many writes of a session and no more.
+    let _turn = turn(&WRITING);
     if let Err(ConsoleError::Call(_)) = session.write(bytes) {
         // The console is gone, and a new session is opened by the next line.
         SESSION.with(|place| place.replace(None));

@@ -254,7 +254,7 @@ impl Books {
         let _ = self.regions.free(base);
     }
 
-    /// The first allocation of a domain from `base` on, among the next [`LOOKED_THROUGH`]: where it is, its Unit and its
+    /// The first allocation of a domain from `base` on, among the next `LOOKED_THROUGH`: where it is, its Unit and its
     /// number. And where to look on, if there are more.
     pub fn of_domain(&self, domain: u64, base: u64) -> (Option<(u64, CapAddr)>, Option<u64>) {
         let mut rest = self.allocations.range(base..);

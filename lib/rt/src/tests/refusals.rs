@@ -248,6 +248,16 @@ fn stacks() {
     }
 }
 
+#[test]
+fn threads() {
+    // It never runs, so it stays, and so do its stack and its place in the table.
+    let operation = || made(thread::Builder::new().name("one").spawn(|| ()));
+    for prepare in [started as fn(), settled] {
+        let (calls, requests) = Trial { prepare, operation, same: Same::Always }.refuse_all();
+        assert!(calls > 1 && requests > 0, "{calls} {requests}");
+    }
+}
+
 /// A block of the heap.
 struct Block(NonNull<u8>, Layout);
 

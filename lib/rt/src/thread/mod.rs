@@ -100,7 +100,7 @@ impl Builder {
         self,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> Result<JoinHandle<T>, RtError> {
-        if cfg!(not(target_os = "none")) {
+        if cfg!(not(any(target_os = "none", test))) {
             return Err(RtError::NotAvailable);
         }
         let stack = Stack::new(self.stack.unwrap_or(DEFAULT_STACK))?;
