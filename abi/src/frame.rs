@@ -48,6 +48,51 @@ pub struct FpContext {
     pub fpsr: u64,
 }
 
+/// Assembly that moves `q0` to `q31` from or to an [`FpContext`](crate::frame::FpContext) at `{at}`, by pairs (`"ldp"` or
+/// `"stp"`).
+///
+/// Everything is compiled without these registers: the compiler keeps nothing there, and the assembler has to be told.
+#[macro_export]
+macro_rules! fp_registers {
+    ($op:literal) => {
+        concat!(
+            ".arch_extension fp\n",
+            $op,
+            " q0, q1, [{at}, #0]\n",
+            $op,
+            " q2, q3, [{at}, #32]\n",
+            $op,
+            " q4, q5, [{at}, #64]\n",
+            $op,
+            " q6, q7, [{at}, #96]\n",
+            $op,
+            " q8, q9, [{at}, #128]\n",
+            $op,
+            " q10, q11, [{at}, #160]\n",
+            $op,
+            " q12, q13, [{at}, #192]\n",
+            $op,
+            " q14, q15, [{at}, #224]\n",
+            $op,
+            " q16, q17, [{at}, #256]\n",
+            $op,
+            " q18, q19, [{at}, #288]\n",
+            $op,
+            " q20, q21, [{at}, #320]\n",
+            $op,
+            " q22, q23, [{at}, #352]\n",
+            $op,
+            " q24, q25, [{at}, #384]\n",
+            $op,
+            " q26, q27, [{at}, #416]\n",
+            $op,
+            " q28, q29, [{at}, #448]\n",
+            $op,
+            " q30, q31, [{at}, #480]\n",
+        )
+    };
+}
+
 /// Which save area.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]

@@ -19,8 +19,8 @@ use kernel::schedule::{self, Next};
 use kernel::syscall::Reply;
 
 use common::{
-    MANY, OBJECT, call, configure, core, free, interrupts, many_dispatchers, repeat, retype, second,
-    second_dispatcher, second_frame, shared_frame, watched_dispatcher,
+    MANY, OBJECT, call, configure, core, free, interrupts, let_second_wait, many_dispatchers, pair, repeat,
+    retype, second, second_dispatcher, second_frame, shared_frame, watched_dispatcher,
 };
 
 /// Wait without a deadline.
@@ -241,17 +241,6 @@ fn an_interrupt_ends_a_monopoly() {
     assert_ne!(core.machine.current, Some(me), "the other is still waiting");
 }
 
-/// Starts the second dispatcher, which waits; `me` runs again.
-fn let_second_wait(core: &mut Core, me: DispatcherRef, d: DispatcherRef) {
-    call(core, Syscall::DispatcherStart, &[second()]).unwrap();
-    call(core, Syscall::Yield, &[]).unwrap();
-    schedule::next(core);
-    assert_eq!(core.machine.current, Some(d));
-    call(core, Syscall::Wait, &[FOR_EVER]).unwrap();
-    schedule::next(core);
-    assert_eq!(core.machine.current, Some(me));
-}
-
 /// The endpoints of [`pair`].
 fn my_endpoint() -> u64 {
     free(110)
@@ -260,25 +249,12 @@ fn its_endpoint() -> u64 {
     free(111)
 }
 
-/// This dispatcher and a second, each with an endpoint with a ring; the second waits.
-fn pair(core: &mut Core) -> (DispatcherRef, DispatcherRef) {
-    let d = second_dispatcher(core);
-    let me = core.machine.current.unwrap();
-    for (from, endpoint) in [(SELF_DISPATCHER.0, my_endpoint()), (second(), its_endpoint())] {
-        retype(core, from, CapType::EndPoint, 1, 0, 1, endpoint).unwrap();
-        call(core, Syscall::EndpointConfigure, &[endpoint, RING, 4, 0]).unwrap();
-    }
-    let_second_wait(core, me, d);
-    (me, d)
-}
-
 #[test]
 fn the_direct_way_does_not_overlook_ready_events() {
     let mut core = core();
     let (me, d) = pair(&mut core);
     // Events in two words of the frame.
-    for (event, notify) in [(5, free(112)), (70, free(113))] {
-        retype(&mut core, SELF_DISPATCHER.0, CapType::Notify, event, 0, 1, notify).unwrap();
+    for notify in [free(112), free(113)] {
         call(&mut core, Syscall::NotifySignal, &[notify]).unwrap();
     }
     assert!(send_wait_direct(&mut core, its_endpoint(), FOR_EVER, 0).is_none());

@@ -131,7 +131,7 @@ pub fn command() -> Result<u8> {
     Ok(tally.close(begin))
 }
 
-/// Format, clippy, layering and host tests, into `tally`.
+/// Format, layering, clippy, docs and host tests, into `tally`.
 pub fn all(workspace: &Workspace, tally: &mut Tally) {
     tally.step("check::format", || process::run(cargo().args(["fmt", "--all", "--check"])));
     tally.step("check::layering", || layering::check(workspace));
@@ -145,6 +145,11 @@ pub fn all(workspace: &Workspace, tally: &mut Tally) {
             "-D",
             "warnings",
         ]))
+    });
+    tally.step("check::docs", || {
+        let mut doc = cargo();
+        doc.args(["doc", "--quiet", "--workspace", "--no-deps"]);
+        process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
     // The scenarios are `test`'s part: they need the image.
     tally.cargo_test(cargo().args([

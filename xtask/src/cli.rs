@@ -35,7 +35,7 @@ cargo xtask COMMAND [OPTIONS]
   bench    measure and compare with the bounds
              --json FILE         also write the figures there
              --plot DIR          also draw them: growth.svg, bounds.svg
-  check    format, clippy, layering, host tests
+  check    format, layering, clippy, docs, host tests
   build    compile kernel and programs    (--release, --debug)
   image    build, then make what QEMU boots (--release, --debug)
   setup    install what is missing

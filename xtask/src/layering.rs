@@ -1,6 +1,6 @@
 //! The arrows between the floors of the house point down only.
 //!
-//! Which floor may use which is data, [`FLOORS`]; everything else follows from cargo's own view of the tree.
+//! Which floor may use which is data, `FLOORS`; everything else follows from cargo's own view of the tree.
 
 use std::path::Path;
 

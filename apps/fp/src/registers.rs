@@ -38,48 +38,6 @@ pub(crate) fn difference(expected: &FpContext, found: &FpContext) -> Option<Stri
     None
 }
 
-/// Moves all vector registers from or to `at`, by pairs.
-#[cfg(target_os = "none")]
-macro_rules! vector_registers {
-    ($op:literal) => {
-        concat!(
-            ".arch_extension fp\n",
-            $op,
-            " q0, q1, [{at}, #0]\n",
-            $op,
-            " q2, q3, [{at}, #32]\n",
-            $op,
-            " q4, q5, [{at}, #64]\n",
-            $op,
-            " q6, q7, [{at}, #96]\n",
-            $op,
-            " q8, q9, [{at}, #128]\n",
-            $op,
-            " q10, q11, [{at}, #160]\n",
-            $op,
-            " q12, q13, [{at}, #192]\n",
-            $op,
-            " q14, q15, [{at}, #224]\n",
-            $op,
-            " q16, q17, [{at}, #256]\n",
-            $op,
-            " q18, q19, [{at}, #288]\n",
-            $op,
-            " q20, q21, [{at}, #320]\n",
-            $op,
-            " q22, q23, [{at}, #352]\n",
-            $op,
-            " q24, q25, [{at}, #384]\n",
-            $op,
-            " q26, q27, [{at}, #416]\n",
-            $op,
-            " q28, q29, [{at}, #448]\n",
-            $op,
-            " q30, q31, [{at}, #480]\n",
-        )
-    };
-}
-
 /// Puts `registers` into the processor.
 #[cfg(target_os = "none")]
 pub(crate) fn load(registers: &FpContext) {
@@ -87,7 +45,7 @@ pub(crate) fn load(registers: &FpContext) {
     // registers.
     unsafe {
         core::arch::asm!(
-            vector_registers!("ldp"),
+            abi::fp_registers!("ldp"),
             "ldr {control}, [{at}, #512]",
             "ldr {status}, [{at}, #520]",
             "msr fpcr, {control}",
@@ -107,7 +65,7 @@ pub(crate) fn store() -> FpContext {
     // SAFETY: writes the 528 bytes of `registers`.
     unsafe {
         core::arch::asm!(
-            vector_registers!("stp"),
+            abi::fp_registers!("stp"),
             "mrs {control}, fpcr",
             "mrs {status}, fpsr",
             "str {control}, [{at}, #512]",

@@ -27,7 +27,7 @@
 //! # }
 //! ```
 //!
-//! **Writing.** [`write`] makes the data of every file begin on a 4 KiB boundary of the archive, so that
+//! **Writing.** [`write()`] makes the data of every file begin on a 4 KiB boundary of the archive, so that
 //! read-only segments can be mapped straight from it instead of being copied. cpio itself knows no such
 //! alignment; the writer pads the *name* with further NULs, which the format allows because the name's length
 //! includes its terminator. `cpio -t`, `bsdtar` and Linux read such names; Linux ignores entries whose padded name
@@ -51,7 +51,7 @@ use header::{Field, HEADER_SIZE, Header};
 #[cfg(feature = "alloc")]
 pub use writer::{WriteError, write};
 
-/// The boundary, in bytes from the archive's start, on which [`write`] puts the data of each file.
+/// The boundary, in bytes from the archive's start, on which [`write()`] puts the data of each file.
 pub const DATA_ALIGN: usize = 4096;
 
 /// The name of the entry that ends an archive.

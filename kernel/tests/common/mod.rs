@@ -140,6 +140,12 @@ pub(crate) fn pair(core: &mut Core) -> (DispatcherRef, DispatcherRef) {
     for (event, slot) in [(5, 112), (70, 113)] {
         retype(core, SELF_DISPATCHER.0, CapType::Notify, event, 0, 1, free(slot)).expect("a doorbell");
     }
+    let_second_wait(core, me, other);
+    (me, other)
+}
+
+/// Starts the second dispatcher, which waits; `me` runs again.
+pub(crate) fn let_second_wait(core: &mut Core, me: DispatcherRef, other: DispatcherRef) {
     call(core, Syscall::DispatcherStart, &[second()]).expect("it starts");
     call(core, Syscall::Yield, &[]).expect("the other runs");
     schedule::next(core);
@@ -147,5 +153,4 @@ pub(crate) fn pair(core: &mut Core) -> (DispatcherRef, DispatcherRef) {
     call(core, Syscall::Wait, &[u64::MAX]).expect("it waits");
     schedule::next(core);
     assert_eq!(core.machine.current, Some(me));
-    (me, other)
 }

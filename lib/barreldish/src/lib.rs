@@ -13,7 +13,7 @@
 //! | for | see |
 //! |---|---|
 //! | output and input | [`println!`], [`eprintln!`], [`input`] |
-//! | arguments, environment, exit code | [`args`], [`env`], [`exit`], [`Termination`] |
+//! | arguments, environment, exit code | [`args`], [`env()`], [`exit`], [`Termination`] |
 //! | services | [`connect`], [`serve`], [`interface`](macro@interface) |
 //! | other programs | [`process`] |
 //! | time | [`time`] |

@@ -344,9 +344,8 @@ fn add_arena(bytes: u64) -> bool {
     let Ok(frame) = memory::frame(bytes) else { return false };
     let Ok(mapped) = vspace::map_owned(frame, bytes, DATA) else { return false };
     let memory = arch::memory(&mapped);
-    let reserved = mapped.address()..mapped.address() + mapped.size();
     // SAFETY: just mapped, and only the heap knows of it.
-    let added = HEAP.with(|heap| unsafe { heap.borrow_mut().add(memory, Some(reserved)) });
+    let added = HEAP.with(|heap| unsafe { heap.borrow_mut().add(memory, Some(mapped.range())) });
     if added {
         mapped.into_range();
     }

@@ -11,7 +11,7 @@
 //!
 //! It lives on what the kernel gave it and is nobody's client for its own needs, so nothing that it starts can make it
 //! wait for ever. Each server gets what it needs and nothing else ([`domain::servers`]). While there is no name service,
-//! [`bootstrap`] stands in for it.
+//! `bootstrap` stands in for it.
 //!
 //! When a part that the system cannot do without ends, or the shell does, the machine is switched off.
 #![cfg_attr(target_os = "none", no_std)]

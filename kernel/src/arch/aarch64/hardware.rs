@@ -8,48 +8,6 @@ use crate::board::{Board, CpuInterface};
 use crate::boot_map::DIRECT_BASE;
 use crate::page_table::Tlb;
 
-/// Moves all vector registers from or to `at`, by pairs. The kernel is compiled without them, so that the compiler
-/// keeps nothing there and the assembler has to be told.
-macro_rules! vector_registers {
-    ($op:literal) => {
-        concat!(
-            ".arch_extension fp\n",
-            $op,
-            " q0, q1, [{at}, #0]\n",
-            $op,
-            " q2, q3, [{at}, #32]\n",
-            $op,
-            " q4, q5, [{at}, #64]\n",
-            $op,
-            " q6, q7, [{at}, #96]\n",
-            $op,
-            " q8, q9, [{at}, #128]\n",
-            $op,
-            " q10, q11, [{at}, #160]\n",
-            $op,
-            " q12, q13, [{at}, #192]\n",
-            $op,
-            " q14, q15, [{at}, #224]\n",
-            $op,
-            " q16, q17, [{at}, #256]\n",
-            $op,
-            " q18, q19, [{at}, #288]\n",
-            $op,
-            " q20, q21, [{at}, #320]\n",
-            $op,
-            " q22, q23, [{at}, #352]\n",
-            $op,
-            " q24, q25, [{at}, #384]\n",
-            $op,
-            " q26, q27, [{at}, #416]\n",
-            $op,
-            " q28, q29, [{at}, #448]\n",
-            $op,
-            " q30, q31, [{at}, #480]\n",
-        )
-    };
-}
-
 /// CPACR_EL1.FPEN: no traps of FP and SIMD. SVE and SME stay closed.
 const FP_OPEN: u64 = 3 << 20;
 
@@ -226,7 +184,7 @@ impl Hardware {
         // SAFETY: the caller's promise.
         unsafe {
             asm!(
-                vector_registers!("stp"),
+                abi::fp_registers!("stp"),
                 "mrs {control}, fpcr",
                 "mrs {status}, fpsr",
                 "str {control}, [{at}, #512]",
@@ -247,7 +205,7 @@ impl Hardware {
         // SAFETY: the caller's promise. Any bits are registers of user mode, which can write all of them itself.
         unsafe {
             asm!(
-                vector_registers!("ldp"),
+                abi::fp_registers!("ldp"),
                 "ldr {control}, [{at}, #512]",
                 "ldr {status}, [{at}, #520]",
                 "msr fpcr, {control}",

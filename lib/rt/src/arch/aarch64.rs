@@ -24,7 +24,7 @@ use abi::{CapAddr, Error};
 
 use super::Wake;
 use crate::frame::{COLLECTED_OFFSET, Frame, PARKED_OFFSET};
-use crate::vspace::Reserved;
+use crate::vspace::Region;
 
 /// Bytes of the stack of upcalls.
 const UPCALL_STACK: usize = 4 * 1024;
@@ -49,6 +49,34 @@ struct Saved {
     padding: u64,
 }
 const _: () = assert!(size_of::<Saved>() == 112);
+
+/// Leaves [`Saved`] on the stack, but for its last two words.
+macro_rules! push_saved {
+    () => {
+        concat!(
+            "stp x29, x30, [sp, #-112]!\n",
+            "stp x19, x20, [sp, #16]\n",
+            "stp x21, x22, [sp, #32]\n",
+            "stp x23, x24, [sp, #48]\n",
+            "stp x25, x26, [sp, #64]\n",
+            "stp x27, x28, [sp, #80]\n",
+        )
+    };
+}
+
+/// Takes it up again.
+macro_rules! pop_saved {
+    () => {
+        concat!(
+            "ldp x19, x20, [sp, #16]\n",
+            "ldp x21, x22, [sp, #32]\n",
+            "ldp x23, x24, [sp, #48]\n",
+            "ldp x25, x26, [sp, #64]\n",
+            "ldp x27, x28, [sp, #80]\n",
+            "ldp x29, x30, [sp], #112\n",
+        )
+    };
+}
 
 /// Set in the result of a wait that ended by a packet; the event index is in the low half.
 const MESSAGE: u64 = 1 << 32;
@@ -138,17 +166,7 @@ pub(crate) fn vector() -> u64 {
 /// Ends a wait: `x0` frame, `x1` result, `sp` as [`raw_wait`] and [`raw_send_wait`] left it.
 #[unsafe(naked)]
 unsafe extern "C" fn leave() {
-    core::arch::naked_asm!(
-        "ldp x19, x20, [sp, #16]",
-        "ldp x21, x22, [sp, #32]",
-        "ldp x23, x24, [sp, #48]",
-        "ldp x25, x26, [sp, #64]",
-        "ldp x27, x28, [sp, #80]",
-        "ldp x29, x30, [sp], #112",
-        "str xzr, [x0]",
-        "mov x0, x1",
-        "ret",
-    )
+    core::arch::naked_asm!(pop_saved!(), "str xzr, [x0]", "mov x0, x1", "ret",)
 }
 
 /// `x0` frame, `x1` deadline, `x2` packet buffer, `x3` system call (`Wait` or `Yield`).
@@ -156,12 +174,7 @@ unsafe extern "C" fn leave() {
 #[unsafe(naked)]
 unsafe extern "C" fn raw_wait(frame: *mut u8, deadline: u64, buffer: *mut Packet, call: u64) -> u64 {
     core::arch::naked_asm!(
-        "stp x29, x30, [sp, #-112]!",
-        "stp x19, x20, [sp, #16]",
-        "stp x21, x22, [sp, #32]",
-        "stp x23, x24, [sp, #48]",
-        "stp x25, x26, [sp, #64]",
-        "stp x27, x28, [sp, #80]",
+        push_saved!(),
         "str x2, [sp, #96]",
         "mov x29, sp",
         "str x29, [x0, #{parked}]",
@@ -195,12 +208,7 @@ unsafe extern "C" fn raw_send_wait(
     buffer: *mut Packet,
 ) -> u64 {
     core::arch::naked_asm!(
-        "stp x29, x30, [sp, #-112]!",
-        "stp x19, x20, [sp, #16]",
-        "stp x21, x22, [sp, #32]",
-        "stp x23, x24, [sp, #48]",
-        "stp x25, x26, [sp, #64]",
-        "stp x27, x28, [sp, #80]",
+        push_saved!(),
         "str x5, [sp, #96]",
         "mov x29, sp",
         "str x29, [x0, #{parked}]",
@@ -282,24 +290,7 @@ pub(crate) fn send_wait(
 /// switches back. The caller is in a critical section, and so is whoever goes on.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn switch(from: *mut u64, to: u64) {
-    core::arch::naked_asm!(
-        "stp x29, x30, [sp, #-112]!",
-        "stp x19, x20, [sp, #16]",
-        "stp x21, x22, [sp, #32]",
-        "stp x23, x24, [sp, #48]",
-        "stp x25, x26, [sp, #64]",
-        "stp x27, x28, [sp, #80]",
-        "mov x9, sp",
-        "str x9, [x0]",
-        "mov sp, x1",
-        "ldp x19, x20, [sp, #16]",
-        "ldp x21, x22, [sp, #32]",
-        "ldp x23, x24, [sp, #48]",
-        "ldp x25, x26, [sp, #64]",
-        "ldp x27, x28, [sp, #80]",
-        "ldp x29, x30, [sp], #112",
-        "ret",
-    )
+    core::arch::naked_asm!(push_saved!(), "mov x9, sp", "str x9, [x0]", "mov sp, x1", pop_saved!(), "ret",)
 }
 
 /// As [`switch`], to a thread from which an upcall took the processor, with its context.
@@ -309,12 +300,7 @@ pub(crate) unsafe extern "C" fn switch(from: *mut u64, to: u64) {
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn switch_to_context(from: *mut u64, frame: *mut u8, context: *const Context) {
     core::arch::naked_asm!(
-        "stp x29, x30, [sp, #-112]!",
-        "stp x19, x20, [sp, #16]",
-        "stp x21, x22, [sp, #32]",
-        "stp x23, x24, [sp, #48]",
-        "stp x25, x26, [sp, #64]",
-        "stp x27, x28, [sp, #80]",
+        push_saved!(),
         "mov x9, sp",
         "str x9, [x0]",
         // Any number but 0 disables; from here on nothing may fault.
@@ -376,68 +362,46 @@ pub(crate) unsafe fn prepare_stack(top: u64, first: extern "C" fn(u64) -> !, arg
 ///
 /// # Safety
 /// `to` can be written.
-#[unsafe(naked)]
-pub(crate) unsafe extern "C" fn save_fp(to: *mut FpContext) {
-    core::arch::naked_asm!(
-        ".arch_extension fp",
-        "stp q0, q1, [x0, #0]",
-        "stp q2, q3, [x0, #32]",
-        "stp q4, q5, [x0, #64]",
-        "stp q6, q7, [x0, #96]",
-        "stp q8, q9, [x0, #128]",
-        "stp q10, q11, [x0, #160]",
-        "stp q12, q13, [x0, #192]",
-        "stp q14, q15, [x0, #224]",
-        "stp q16, q17, [x0, #256]",
-        "stp q18, q19, [x0, #288]",
-        "stp q20, q21, [x0, #320]",
-        "stp q22, q23, [x0, #352]",
-        "stp q24, q25, [x0, #384]",
-        "stp q26, q27, [x0, #416]",
-        "stp q28, q29, [x0, #448]",
-        "stp q30, q31, [x0, #480]",
-        "mrs x1, fpcr",
-        "mrs x2, fpsr",
-        "str x1, [x0, #{fpcr}]",
-        "str x2, [x0, #{fpsr}]",
-        "ret",
-        fpcr = const offset_of!(FpContext, fpcr),
-        fpsr = const offset_of!(FpContext, fpsr),
-    )
+pub(crate) unsafe fn save_fp(to: *mut FpContext) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!(
+            abi::fp_registers!("stp"),
+            "mrs {control}, fpcr",
+            "mrs {status}, fpsr",
+            "str {control}, [{at}, #{fpcr}]",
+            "str {status}, [{at}, #{fpsr}]",
+            at = in(reg) to,
+            control = out(reg) _,
+            status = out(reg) _,
+            fpcr = const offset_of!(FpContext, fpcr),
+            fpsr = const offset_of!(FpContext, fpsr),
+            options(nostack, preserves_flags)
+        );
+    }
 }
 
 /// Puts back what [`save_fp`] saved.
 ///
 /// # Safety
 /// `from` can be read. What was in the registers is lost.
-#[unsafe(naked)]
-pub(crate) unsafe extern "C" fn load_fp(from: *const FpContext) {
-    core::arch::naked_asm!(
-        ".arch_extension fp",
-        "ldp q0, q1, [x0, #0]",
-        "ldp q2, q3, [x0, #32]",
-        "ldp q4, q5, [x0, #64]",
-        "ldp q6, q7, [x0, #96]",
-        "ldp q8, q9, [x0, #128]",
-        "ldp q10, q11, [x0, #160]",
-        "ldp q12, q13, [x0, #192]",
-        "ldp q14, q15, [x0, #224]",
-        "ldp q16, q17, [x0, #256]",
-        "ldp q18, q19, [x0, #288]",
-        "ldp q20, q21, [x0, #320]",
-        "ldp q22, q23, [x0, #352]",
-        "ldp q24, q25, [x0, #384]",
-        "ldp q26, q27, [x0, #416]",
-        "ldp q28, q29, [x0, #448]",
-        "ldp q30, q31, [x0, #480]",
-        "ldr x1, [x0, #{fpcr}]",
-        "ldr x2, [x0, #{fpsr}]",
-        "msr fpcr, x1",
-        "msr fpsr, x2",
-        "ret",
-        fpcr = const offset_of!(FpContext, fpcr),
-        fpsr = const offset_of!(FpContext, fpsr),
-    )
+pub(crate) unsafe fn load_fp(from: *const FpContext) {
+    // SAFETY: the caller's promise. Programs are compiled without FP, so the compiler keeps nothing in these registers.
+    unsafe {
+        asm!(
+            abi::fp_registers!("ldp"),
+            "ldr {control}, [{at}, #{fpcr}]",
+            "ldr {status}, [{at}, #{fpsr}]",
+            "msr fpcr, {control}",
+            "msr fpsr, {status}",
+            at = in(reg) from,
+            control = out(reg) _,
+            status = out(reg) _,
+            fpcr = const offset_of!(FpContext, fpcr),
+            fpsr = const offset_of!(FpContext, fpsr),
+            options(nostack, preserves_flags)
+        );
+    }
 }
 
 /// Where a new thread goes on: `x19` and `x20` are its argument and first function.
@@ -582,8 +546,8 @@ pub(crate) unsafe fn touch(address: u64) {
 
 /// Where to reach the memory that was mapped there.
 #[inline(always)]
-pub(crate) fn memory(mapped: &Reserved) -> Range<u64> {
-    mapped.address()..mapped.address() + mapped.size()
+pub(crate) fn memory(mapped: &Region) -> Range<u64> {
+    mapped.range()
 }
 
 /// Zeroes whole pages.

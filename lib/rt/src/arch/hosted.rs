@@ -12,7 +12,7 @@ use sys::Syscalls;
 
 use super::Wake;
 use crate::frame::Frame;
-use crate::vspace::Reserved;
+use crate::vspace::Region;
 
 /// What happens during one wait.
 pub(crate) type Scene = Box<dyn FnOnce(&mut Packet) -> Wake>;
@@ -113,7 +113,7 @@ pub(crate) unsafe fn enable(_base: *mut u8) {}
 pub(crate) unsafe fn disable(_base: *mut u8) {}
 
 /// Memory in place of what was mapped there: the model maps nothing.
-pub(crate) fn memory(mapped: &Reserved) -> Range<u64> {
+pub(crate) fn memory(mapped: &Region) -> Range<u64> {
     let pages = std::vec![Page([0; PAGE_SIZE as usize]); (mapped.size() / PAGE_SIZE) as usize].leak();
     let start = pages.as_mut_ptr().expose_provenance() as u64;
     start..start + mapped.size()
@@ -153,11 +153,11 @@ pub(crate) unsafe extern "C" fn resume_context(_base: *mut u8, _context: *const 
 
 /// # Safety
 /// Never called.
-pub(crate) unsafe extern "C" fn save_fp(_to: *mut FpContext) {}
+pub(crate) unsafe fn save_fp(_to: *mut FpContext) {}
 
 /// # Safety
 /// Never called.
-pub(crate) unsafe extern "C" fn load_fp(_from: *const FpContext) {}
+pub(crate) unsafe fn load_fp(_from: *const FpContext) {}
 
 /// # Safety
 /// As for writing to a pointer.

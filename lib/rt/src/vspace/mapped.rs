@@ -1,45 +1,22 @@
 //! Frames that the program has, shown in its address space.
 
-use core::ops::Range;
+use core::ops::Deref;
 
 use abi::{CapAddr, PAGE_SIZE, Rights};
 use sys::{Cap, Mappable};
 use vspace::{Attributes, Backing, LARGE_PAGE};
 
-use super::{place, protect_area, release_area, reserve_area, reserve_area_at};
+use super::{Region, place, reserve_area, reserve_area_at};
 use crate::error::RtError;
 
 /// Memory that this domain sees. Dropping it takes it out of sight again, and leaves the frame alone.
 #[derive(Debug)]
-pub struct Mapped {
-    range: Range<u64>,
-}
+pub struct Mapped(Region);
 
-impl Mapped {
-    /// Its first byte.
-    pub fn address(&self) -> u64 {
-        self.range.start
-    }
-    /// Its bytes: a multiple of the page.
-    pub fn size(&self) -> u64 {
-        self.range.end - self.range.start
-    }
-    /// Its first byte, as a pointer.
-    pub fn pointer(&self) -> *mut u8 {
-        core::ptr::with_exposed_provenance_mut(self.range.start as usize)
-    }
-    /// Changes what may be done there, to no more than it was mapped with.
-    ///
-    /// # Errors
-    /// Those of the kernel: `WriteAndExecute`, `MissingRight`.
-    pub fn protect(&self, rights: Rights) -> Result<(), RtError> {
-        protect_area(self.range.start, rights)
-    }
-}
-
-impl Drop for Mapped {
-    fn drop(&mut self) {
-        release_area(self.range.start);
+impl Deref for Mapped {
+    type Target = Region;
+    fn deref(&self) -> &Region {
+        &self.0
     }
 }
 
@@ -54,7 +31,7 @@ pub fn map<T: Mappable>(frame: Cap<T>, offset: u64, bytes: u64, rights: Rights) 
     // A multiple of what a table covers needs the fewest windows if it begins on such a multiple.
     let align = if bytes >= LARGE_PAGE { LARGE_PAGE } else { PAGE_SIZE };
     let base = reserve_area(bytes, align, given(rights))?;
-    show(frame, offset, Mapped { range: base..base + bytes }, rights)
+    show(frame, offset, Mapped(Region::new(base, bytes)), rights)
 }
 
 /// As [`map`], at a given address, a multiple of the page.
@@ -70,7 +47,7 @@ pub fn map_at<T: Mappable>(
 ) -> Result<Mapped, RtError> {
     let bytes = whole_pages(bytes)?;
     reserve_area_at(address, bytes, given(rights))?;
-    show(frame, offset, Mapped { range: address..address + bytes }, rights)
+    show(frame, offset, Mapped(Region::new(address, bytes)), rights)
 }
 
 pub(super) fn whole_pages(bytes: u64) -> Result<u64, RtError> {
@@ -84,7 +61,7 @@ fn given(rights: Rights) -> Attributes {
 /// One piece for each level 3 table that the range touches, or for each run of large entries. What an error leaves half
 /// done goes with `mapped`.
 fn show<T: Mappable>(frame: Cap<T>, offset: u64, mapped: Mapped, rights: Rights) -> Result<Mapped, RtError> {
-    let range = mapped.range.clone();
+    let range = mapped.range();
     let mut at = range.start;
     while at < range.end {
         let end = range.end.min((at / LARGE_PAGE + 1) * LARGE_PAGE);

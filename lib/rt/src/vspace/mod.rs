@@ -9,11 +9,12 @@
 //! ```
 //!
 //! The books live in memory that is always there, and are only looked at in critical sections on a stack that is known
-//! to reach far enough ([`with`]); so a fault never finds them half changed. Page tables are made when the first piece
+//! to reach far enough (`with`); so a fault never finds them half changed. Page tables are made when the first piece
 //! needs them and go with the last.
 
 mod handover;
 mod mapped;
+mod region;
 mod reserved;
 
 use core::cell::{Cell, RefCell};
@@ -33,6 +34,7 @@ use crate::{arch, critical, memory, pager, slots};
 #[cfg_attr(not(any(target_os = "none", test)), expect(unused_imports))]
 pub(crate) use handover::init;
 pub use mapped::{Mapped, map, map_at};
+pub use region::Region;
 pub use reserved::{Paging, Reserved, reserve, reserve_at};
 pub(crate) use reserved::{STACK, map_owned, promised, reserve_for_heap};
 

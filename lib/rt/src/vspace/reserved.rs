@@ -1,14 +1,14 @@
 //! Addresses that get memory when they are first used.
 
 use core::cell::Cell;
-use core::ops::Range;
+use core::ops::{Deref, Range};
 
 use abi::{CapAddr, PAGE_SIZE, Rights};
 use sys::Frame;
 use vspace::{Area, Attributes, Backing, LARGE_PAGE, Piece};
 
 use super::mapped::whole_pages;
-use super::{drop_empty_tables, place, protect_area, release_area, reserve_area, reserve_area_at, unmap_in};
+use super::{Region, drop_empty_tables, place, reserve_area, reserve_area_at, unmap_in};
 use crate::error::RtError;
 use crate::local::local;
 use crate::owned::OwnedCap;
@@ -26,8 +26,13 @@ pub enum Paging {
 
 /// Reserved addresses. Dropping it gives addresses and memory back.
 #[derive(Debug)]
-pub struct Reserved {
-    range: Range<u64>,
+pub struct Reserved(Region);
+
+impl Deref for Reserved {
+    type Target = Region;
+    fn deref(&self) -> &Region {
+        &self.0
+    }
 }
 
 /// Reserves `bytes`, rounded up to pages, that read as zeroes and get memory when they are first used.
@@ -39,7 +44,7 @@ pub fn reserve(bytes: u64, rights: Rights, paging: Paging) -> Result<Reserved, R
     let align = if bytes >= LARGE_PAGE { LARGE_PAGE } else { PAGE_SIZE };
     let base = reserve_area(bytes, align, lazy(rights, paging))?;
     pager::expect_faults();
-    Ok(Reserved { range: base..base + bytes })
+    Ok(Reserved(Region::new(base, bytes)))
 }
 
 /// As [`reserve`], at a given address, a multiple of the page.
@@ -50,7 +55,7 @@ pub fn reserve_at(address: u64, bytes: u64, rights: Rights, paging: Paging) -> R
     let bytes = whole_pages(bytes)?;
     reserve_area_at(address, bytes, lazy(rights, paging))?;
     pager::expect_faults();
-    Ok(Reserved { range: address..address + bytes })
+    Ok(Reserved(Region::new(address, bytes)))
 }
 
 /// Marks the areas of the heap's large blocks.
@@ -104,30 +109,11 @@ fn lazy(rights: Rights, paging: Paging) -> Attributes {
 }
 
 impl Reserved {
-    /// Its first byte.
-    pub fn address(&self) -> u64 {
-        self.range.start
-    }
-    /// Its bytes: a multiple of the page.
-    pub fn size(&self) -> u64 {
-        self.range.end - self.range.start
-    }
-    /// Its first byte, as a pointer.
-    pub fn pointer(&self) -> *mut u8 {
-        core::ptr::with_exposed_provenance_mut(self.range.start as usize)
-    }
-    /// Changes what may be done there, to no more than it was reserved with.
-    ///
-    /// # Errors
-    /// Those of the kernel: `WriteAndExecute`, `MissingRight`.
-    pub fn protect(&self, rights: Rights) -> Result<(), RtError> {
-        protect_area(self.range.start, rights)
-    }
     /// Gives the memory of the bytes `range` (counted from the first) back, as far as it came in parts that lie wholly in
     /// it; they read as zeroes when they are used again. Bytes of it are lost: nobody may rely on them.
     pub fn discard(&self, range: Range<u64>) {
         let (start, end) =
-            (self.range.start.saturating_add(range.start), self.range.start.saturating_add(range.end));
+            (self.address().saturating_add(range.start), self.address().saturating_add(range.end));
         // In one section: a fault between the look and the unmapping would map more than was looked at.
         critical::section(|| self.discard_whole_pieces(start, end));
     }
@@ -137,7 +123,7 @@ impl Reserved {
             let from = books
                 .piece(start)
                 .map_or(start, |piece| if piece.base < start { piece.end() } else { start });
-            let to = end.min(self.range.end);
+            let to = end.min(self.range().end);
             let to = if to == 0 {
                 0
             } else {
@@ -154,15 +140,7 @@ impl Reserved {
     }
     /// Gives up charge: it stays for the life of the domain.
     pub fn into_range(self) -> Range<u64> {
-        let range = self.range.clone();
-        core::mem::forget(self);
-        range
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        release_area(self.range.start);
+        self.0.into_range()
     }
 }
 
@@ -171,7 +149,7 @@ pub(crate) fn map_owned(frame: OwnedCap<Frame>, bytes: u64, rights: Rights) -> R
     let align = if bytes >= LARGE_PAGE { LARGE_PAGE } else { PAGE_SIZE };
     let attributes = Attributes { rights, backing: Backing::Given, tag: 0 };
     let base = reserve_area(bytes, align, attributes)?;
-    let reserved = Reserved { range: base..base + bytes };
+    let reserved = Reserved(Region::new(base, bytes));
     let shown = frame.cap();
     let mut owner = Some(frame);
     let mut at = base;
