@@ -71,7 +71,9 @@ impl fmt::Display for Action {
             }
             Action::Cut => write!(f, "the memory server asks for the unit to be cut"),
             Action::User { unit: u, core, event } => {
-                write!(f, "core {}: a domain wants {event:?}{}", core.0, unit(u))
+                write!(f, "core {}: a domain ", core.0)?;
+                wants(f, event)?;
+                f.write_str(unit(u))
             }
             Action::Down { unit: u, core, accepts } => {
                 let how = if *accepts { "" } else { ", refusing a delivery" };
@@ -97,6 +99,19 @@ impl fmt::Display for Action {
                 write!(f, "core {} and the home notice that the other has stopped", core.0)
             }
         }
+    }
+}
+
+/// What a domain does, or asks for.
+fn wants(f: &mut fmt::Formatter<'_>, event: &HolderEvent<Cap>) -> fmt::Result {
+    match event {
+        HolderEvent::Retype { src, new } => write!(f, "makes {new} of {src}"),
+        HolderEvent::Revoke(top) => write!(f, "revokes {top}, which is exclusive"),
+        HolderEvent::Delete(cap) => write!(f, "deletes {cap}"),
+        HolderEvent::Ask(Request::Send { key, to }) => write!(f, "asks to send {key} to core {}", to.0),
+        HolderEvent::Ask(Request::Retype { src, new }) => write!(f, "asks to make {new} of {src}"),
+        HolderEvent::Ask(Request::Revoke { top }) => write!(f, "asks to revoke {top}"),
+        other => write!(f, "wants {other:?}"),
     }
 }
 
