@@ -2,12 +2,16 @@
 //!
 //! [`world`] is the system that is checked: cores, units, messages, users, over [`capops`]. [`cost`] counts its messages.
 //!
-//! A system is what implements [`system::System`]. [`explore`] looks at all its states and steps, and [`story`] tells how it comes to
-//! what is wrong. [`toys`] are systems of which the truth is known.
+//! A system is what implements [`system::System`]. [`explore`] looks at all its states and steps, [`liveness`] for what goes on for
+//! ever and must not, and [`story`] tells how it comes to what is wrong. [`toys`] are systems of
+//! which the truth is known.
 #![forbid(unsafe_code)]
 
+mod components;
 pub mod cost;
 pub mod explore;
+mod graph;
+pub mod liveness;
 pub mod story;
 pub mod system;
 pub mod toys;

@@ -100,7 +100,8 @@ impl System for Ring {
             Move::Ask(_) => Fairness::None,
             Move::Pass if self.spin == Spin::IsLazy => Fairness::None,
             Move::Serve => Fairness::Weak(0),
-            Move::Pass => Fairness::Weak(1),
+            // Weakly fair is too little: a node that is asked again and again would keep the token.
+            Move::Pass => Fairness::Strong(1),
         }
     }
 
