@@ -78,7 +78,7 @@ impl<'a, S: System> Graph<'a, S> {
     }
 
     /// What it takes of the memory, with what [`super::components`] adds.
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.encoded.bytes()
             + self.targets.capacity() * 5
             + self.parents.capacity() * (2 * 4 + 8)

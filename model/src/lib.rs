@@ -12,6 +12,7 @@ pub mod cost;
 pub mod explore;
 mod graph;
 pub mod liveness;
+pub mod runs;
 pub mod story;
 pub mod system;
 pub mod toys;

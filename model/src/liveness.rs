@@ -39,6 +39,8 @@ pub struct Report<A> {
     pub largest: u64,
     /// How long it took.
     pub time: Duration,
+    /// The bytes of the graph.
+    pub peak_bytes: usize,
     /// How it ended.
     pub end: End<A>,
 }
@@ -52,11 +54,13 @@ pub fn liveness<S: System>(system: &S, options: &Options) -> Report<S::Action> {
         components: 0,
         largest: 0,
         time: Duration::ZERO,
+        peak_bytes: 0,
         end: End::Complete,
     };
     report.end = match Graph::build(system, options.max_states, options.max_bytes) {
         Ok(graph) => {
             (report.states, report.transitions) = (graph.len() as u64, graph.edges() as u64);
+            report.peak_bytes = graph.bytes();
             let mut check =
                 Check { components: Components::new(graph.len()), graph: &graph, report: &mut report };
             check.all().map_or(End::Complete, violated)

@@ -1,0 +1,293 @@
+//! The table of what is verified, and how its lines are run.
+//!
+//! Another system is a variant of [`Subject`] and its line in [`Run::run`]; another run is a line in [`RUNS`].
+
+use std::fmt::{self, Debug, Display};
+use std::time::Duration;
+
+use crate::explore::{End, Limit, Options, explore};
+use crate::liveness::liveness;
+use crate::system::System;
+use crate::toys::{Counters, Philosophers, Ring, Spin};
+
+/// What is run under a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// It is asked for by this.
+    pub name: &'static str,
+    /// Whether it takes seconds, and is run by default.
+    pub quick: bool,
+    /// Which system.
+    pub subject: Subject,
+    /// What is looked for.
+    pub search: Search,
+    /// What comes of it.
+    pub expected: Expected,
+}
+
+/// A system.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject {
+    /// For the explorer's speed and counts.
+    Counters(Counters),
+    /// For fairness.
+    Philosophers(Philosophers),
+    /// For symmetry.
+    Ring(Ring),
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Search {
+    /// What is wrong with a state or a step.
+    Safety {
+        /// With the system's partial-order reduction.
+        reduce: bool,
+        /// Up to symmetry.
+        canonical: bool,
+    },
+    /// What goes on for ever, without any reduction; and all that `Safety` finds.
+    Liveness,
+}
+
+/// Every state, every step.
+pub const ALL: Search = Search::Safety { reduce: false, canonical: false };
+/// One of all states that are the same but for names.
+pub const CANONICAL: Search = Search::Safety { reduce: false, canonical: true };
+/// That, and not every order of steps.
+pub const REDUCED: Search = Search::Safety { reduce: true, canonical: true };
+
+/// What comes of a run if nothing has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expected {
+    /// Nothing is wrong, with so many states.
+    States(u64),
+    /// Nothing is wrong. So it is written while the number is not known.
+    Holds,
+    /// This check is broken: a mistake was made on purpose.
+    Broken(&'static str),
+}
+
+use Expected::{Broken, Holds, States};
+use Search::Liveness;
+use Subject::{Counters as Count, Philosophers as Eat, Ring as Turn};
+
+const PLAIN: Philosophers = Philosophers { count: 4, one_turns: false, strong: true };
+
+/// All runs.
+#[rustfmt::skip]
+pub const RUNS: &[Run] = &[
+    Run { name: "toy/counters", quick: true, subject: Count(Counters::new(6, 9)), search: ALL, expected: States(1_000_000) },
+    Run { name: "toy/counters-all-alike", quick: true, subject: Count(Counters::new(8, 12)), search: CANONICAL, expected: States(125_970) },
+    Run { name: "toy/counters-one-way", quick: true, subject: Count(Counters::new(8, 12)), search: REDUCED, expected: States(97) },
+    Run { name: "toy/ring", quick: true, subject: Turn(Ring { nodes: 10, spin: Spin::Rests }), search: Liveness, expected: States(10_240) },
+    Run { name: "toy/ring-turned", quick: true, subject: Turn(Ring { nodes: 16, spin: Spin::Rests }), search: CANONICAL, expected: States(65_536) },
+    Run { name: "toy/ring-that-spins", quick: true, subject: Turn(Ring { nodes: 5, spin: Spin::Spins }), search: Liveness, expected: Broken("L1") },
+    Run { name: "toy/philosophers-stuck", quick: true, subject: Eat(PLAIN), search: ALL, expected: Broken("L-deadlock") },
+    Run { name: "toy/philosophers-starve", quick: true, subject: Eat(Philosophers { one_turns: true, strong: false, ..PLAIN }), search: Liveness, expected: Broken("L2") },
+    Run { name: "toy/philosophers-eat", quick: true, subject: Eat(Philosophers { one_turns: true, ..PLAIN }), search: Liveness, expected: Holds },
+    Run { name: "toy/counters-many", quick: false, subject: Count(Counters::new(8, 7)), search: ALL, expected: States(16_777_216) },
+];
+
+/// What a run may use.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Workers.
+    pub threads: usize,
+    /// For each run.
+    pub max_time: Duration,
+    /// For table and frontier.
+    pub max_bytes: usize,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    name: &'static str,
+    expected: Expected,
+    states: u64,
+    transitions: u64,
+    /// Only of an exploration: its depth, its widest level, and how likely it is that a state was omitted.
+    levels: Option<(usize, u64, f64)>,
+    time: Duration,
+    bytes: usize,
+    result: Result,
+    /// How it comes to a violation.
+    story: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Result {
+    Holds,
+    Stopped(Limit),
+    Broken(&'static str),
+}
+
+impl Run {
+    /// Runs it.
+    #[must_use]
+    pub fn run(&self, bounds: &Bounds) -> Outcome {
+        match self.subject {
+            Subject::Counters(system) => self.on(&system, bounds),
+            Subject::Philosophers(system) => self.on(&system, bounds),
+            Subject::Ring(system) => self.on(&system, bounds),
+        }
+    }
+
+    fn on<S: System>(&self, system: &S, bounds: &Bounds) -> Outcome {
+        let Bounds { threads, max_time, max_bytes } = *bounds;
+        let options = Options { threads, max_time, max_bytes, progress: true, ..Options::default() };
+        match self.search {
+            Search::Safety { reduce, canonical } => {
+                let report = explore(system, &Options { reduce, canonical, ..options });
+                Outcome {
+                    states: report.states,
+                    transitions: report.transitions,
+                    levels: Some((report.depth, report.widest, report.omitted())),
+                    time: report.time,
+                    bytes: report.peak_bytes,
+                    ..self.outcome(&report.end)
+                }
+            }
+            Search::Liveness => {
+                let report = liveness(system, &options);
+                Outcome {
+                    states: report.states,
+                    transitions: report.transitions,
+                    time: report.time,
+                    bytes: report.peak_bytes,
+                    ..self.outcome(&report.end)
+                }
+            }
+        }
+    }
+
+    /// Without figures.
+    fn outcome<A: Debug + Display>(&self, end: &End<A>) -> Outcome {
+        let (result, story) = match end {
+            End::Complete => (Result::Holds, None),
+            End::Stopped(limit) => (Result::Stopped(*limit), None),
+            End::Violated { violation, story: Ok(story) } => {
+                (Result::Broken(violation.check), Some(format!("{story}\n{}\n", story.as_test())))
+            }
+            End::Violated { violation, story: Err(why) } => {
+                (Result::Broken(violation.check), Some(format!("{violation}\n{why}\n")))
+            }
+        };
+        let Self { name, expected, .. } = *self;
+        let (states, transitions, levels, time, bytes) = (0, 0, None, Duration::ZERO, 0);
+        Outcome { name, expected, states, transitions, levels, time, bytes, result, story }
+    }
+}
+
+impl Outcome {
+    /// Whether it is as it was expected. A run that was not finished never is.
+    #[must_use]
+    pub fn is_as_expected(&self) -> bool {
+        match (self.result, self.expected) {
+            (Result::Holds, Expected::States(states)) => self.states == states,
+            (Result::Holds, Expected::Holds) => true,
+            (Result::Broken(check), Expected::Broken(expected)) => check == expected,
+            _ => false,
+        }
+    }
+
+    /// How it comes to a violation that was not expected.
+    #[must_use]
+    pub fn unexpected_story(&self) -> Option<&str> {
+        self.story.as_deref().filter(|_| !self.is_as_expected())
+    }
+
+    /// What stands above the lines of a table.
+    #[must_use]
+    pub fn header() -> String {
+        format!(
+            "{:<34} {:>13} {:>15} {:>6} {:>12} {:>8} {:>6} {:>8}  result",
+            "run", "states", "steps", "depth", "widest", "seconds", "MiB", "omitted"
+        )
+    }
+
+    fn verdict(&self) -> String {
+        let result = match self.result {
+            Result::Holds => "holds".to_owned(),
+            Result::Broken(check) => format!("{check} broken"),
+            Result::Stopped(Limit::States) => "not finished: too many states".to_owned(),
+            Result::Stopped(Limit::Time) => "not finished: out of time".to_owned(),
+            Result::Stopped(Limit::Memory) => "not finished: out of memory".to_owned(),
+        };
+        match self.expected {
+            Expected::Broken(_) if self.is_as_expected() => format!("{result}, on purpose"),
+            _ if self.is_as_expected() => result,
+            Expected::States(states) => format!("{result}: NOT EXPECTED, but {} states", grouped(states)),
+            Expected::Holds => format!("{result}: NOT EXPECTED"),
+            Expected::Broken(check) => format!("{result}: NOT EXPECTED, but {check} broken"),
+        }
+    }
+}
+
+impl Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (states, steps) = (grouped(self.states), grouped(self.transitions));
+        write!(out, "{:<34} {states:>13} {steps:>15} ", self.name)?;
+        match self.levels {
+            Some((depth, widest, _)) => write!(out, "{depth:>6} {:>12} ", grouped(widest))?,
+            None => write!(out, "{:>6} {:>12} ", "-", "-")?,
+        }
+        write!(out, "{:>8.1} {:>6} ", self.time.as_secs_f64(), self.bytes >> 20)?;
+        match self.levels {
+            Some((_, _, omitted)) => write!(out, "{omitted:>8.0e}")?,
+            None => write!(out, "{:>8}", "none")?,
+        }
+        write!(out, "  {}", self.verdict())
+    }
+}
+
+/// With a comma before each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let comma = |at: usize| if at > 0 && (digits.len() - at).is_multiple_of(3) { "," } else { "" };
+    digits.chars().enumerate().map(|(at, digit)| format!("{}{digit}", comma(at))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { threads: 2, max_time: Duration::MAX, max_bytes: 1 << 30 };
+
+    #[test]
+    fn quick_runs_come_out_as_expected() {
+        for run in RUNS.iter().filter(|it| it.quick && it.name.starts_with("toy/")) {
+            let outcome = run.run(&BOUNDS);
+            assert!(outcome.is_as_expected() && outcome.unexpected_story().is_none(), "{outcome}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_expected_is_told() {
+        let run = |expected, bounds: &Bounds| Run { expected, ..RUNS[0] }.run(bounds);
+        let text = run(States(7), &BOUNDS).to_string();
+        assert!(text.contains("1,000,000") && text.ends_with("holds: NOT EXPECTED, but 7 states"), "{text}");
+        let bounds = Bounds { max_time: Duration::ZERO, ..BOUNDS };
+        let outcome = run(Holds, &bounds);
+        assert!(!outcome.is_as_expected() && outcome.to_string().contains("not finished"), "{outcome}");
+        let stuck = RUNS.iter().find(|it| it.expected == Broken("L-deadlock")).unwrap();
+        let outcome = Run { expected: Holds, ..*stuck }.run(&BOUNDS);
+        let story = outcome.unexpected_story().unwrap();
+        assert!(story.starts_with("  1. philosopher") && story.contains("replay(&system"), "{story}");
+    }
+
+    #[test]
+    fn names_are_there_once() {
+        for (at, run) in RUNS.iter().enumerate() {
+            assert!(RUNS[..at].iter().all(|it| it.name != run.name), "{}", run.name);
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_easily() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}
