@@ -3,7 +3,7 @@
 //! [`world`] is the system that is checked: cores, units, messages, users, over [`capops`]. [`cost`] counts its messages.
 //!
 //! A system is what implements [`system::System`]. [`explore`] looks at all its states and steps, [`liveness`] for what goes on for
-//! ever and must not, and [`story`] tells how it comes to what is wrong. [`toys`] are systems of
+//! ever and must not, and [`story`] tells how it comes to what is wrong. [`runs`] are the runs there are. [`toys`] are systems of
 //! which the truth is known.
 #![forbid(unsafe_code)]
 

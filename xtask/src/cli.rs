@@ -12,7 +12,7 @@ use crate::image::Artifacts;
 use crate::qemu::{self, Accelerator};
 use crate::run::Options;
 use crate::workspace::Workspace;
-use crate::{Failure, Result, bench, build, check, image, run, setup, size, test};
+use crate::{Failure, Result, bench, build, check, image, run, setup, size, test, verify};
 
 const HELP: &str = "\
 cargo xtask COMMAND [OPTIONS]
@@ -35,14 +35,24 @@ cargo xtask COMMAND [OPTIONS]
   bench    measure and compare with the bounds
              --json FILE         also write the figures there
              --plot DIR          also draw them: growth.svg, bounds.svg
+<<<<<<< HEAD
   check    format, layering, clippy, docs, host tests
+=======
+  verify   check the capability protocol in every state of small systems
+             NAME                only the runs whose name contains NAME; its whole name, also a long run
+             --quick, --full     the runs that take seconds, or all (default --quick)
+             --threads N         workers (default: one a processor)
+             --memory MIB        for each run (default 12288)
+             --timeout SECONDS   for each run (default: none)
+  check    format, clippy, layering, host tests
+>>>>>>> 7d39502 (xtask: verify runs the model checker; lines can be drawn over an even axis)
   build    compile kernel and programs    (--release, --debug)
   image    build, then make what QEMU boots (--release, --debug)
   setup    install what is missing
   size     text, data, lines and unsafe blocks
 ";
 /// Commands that have their name, and nothing behind it yet.
-const LATER: [&str; 4] = ["verify", "book", "trace", "new"];
+const LATER: [&str; 3] = ["book", "trace", "new"];
 /// What follows on a mistake.
 const SEE_HELP: &str = "`cargo xtask help` lists commands and options";
 
@@ -90,6 +100,7 @@ fn command(parser: &mut lexopt::Parser) -> Parsed<u8> {
         "run" => run::command(&run_options(parser)?),
         "test" => test::command(&test_options(parser)?),
         "bench" => bench::command(&bench_options(parser)?).map(|()| 0),
+        "verify" => verify::command(&verify_options(parser)?),
         "check" => no_options(parser).map(|()| check::command())?,
         "build" => built(profile_option(parser)?).map(|_| 0),
         "image" => prepare(profile_option(parser)?).map(|_| 0),
@@ -205,6 +216,25 @@ fn bench_options(parser: &mut lexopt::Parser) -> Parsed<bench::Options> {
     Ok(options)
 }
 
+fn verify_options(parser: &mut lexopt::Parser) -> Parsed<verify::Options> {
+    let mut options = verify::Options::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("quick") => options.full = false,
+            Long("full") => options.full = true,
+            Long("threads") => options.threads = Some(number(parser, "--threads", "a number of workers")?),
+            Long("memory") => options.memory = Some(number(parser, "--memory", "a number of MiB")?),
+            Long("timeout") => options.timeout = Some(number(parser, "--timeout", "a number of seconds")?),
+            Long(later @ ("sim" | "seeds" | "replay" | "plot")) => {
+                return Err(not_yet(&format!("`--{later}`")).into());
+            }
+            Value(name) if options.name.is_none() => options.name = Some(name.string()?),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(options)
+}
+
 fn profile_option(parser: &mut lexopt::Parser) -> Parsed<Profile> {
     let mut profile = Profile::Release;
     while let Some(argument) = parser.next()? {
@@ -280,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_has_nothing_behind_it_is_refused_in_words() {
-        for line in ["run --sd x", "run --net user", "run --platform imx8mp", "verify"] {
+        for line in ["run --sd x", "run --net user", "run --platform imx8mp", "verify --sim", "book"] {
             assert!(refusal(line).contains("not yet part of Barreldish"), "{line}");
         }
     }
@@ -291,6 +321,16 @@ mod tests {
         let (json, plot) = (Some(PathBuf::from("f")), Some(PathBuf::from("d")));
         assert_eq!(options("--json f --plot d"), Some(bench::Options { json, plot }));
         assert_eq!(options("--plot"), None);
+    }
+
+    #[test]
+    fn what_is_to_be_verified_is_taken() {
+        let options = |line: &str| verify_options(&mut lexopt::Parser::from_args(line.split(' '))).ok();
+        let name = Some("toy".to_owned());
+        let expected =
+            verify::Options { full: true, name, threads: Some(2), memory: None, timeout: Some(60) };
+        assert_eq!(options("--full toy --threads 2 --timeout 60"), Some(expected));
+        assert_eq!(options("--quick"), Some(verify::Options::default()));
     }
 
     #[test]
@@ -306,6 +346,8 @@ mod tests {
             ("run --froz", "--froz"),
             ("check --fast", "--fast"),
             ("bench --jsn", "--jsn"),
+            ("verify --memory much", "--memory much: expected a number of MiB"),
+            ("verify a b", "b"),
             ("test a b", "b"),
         ] {
             let refusal = refusal(line);

@@ -6,6 +6,7 @@
 //!              |        \_____________ Image (flat kernel), modules.cpio (init, servers, apps), symbols/
 //!              \______________________ one cargo invocation for the bare-metal target
 //!   check: format, clippy, layering, host tests        size: text, data, lines, unsafe
+//!   verify: the model checker, a program of its own
 //! ```
 //!
 //! The library half exists so that the `tests` crate drives the console with the same code as `run --exec`
@@ -34,6 +35,7 @@ pub mod symbols;
 pub mod terminal;
 pub mod test;
 pub mod toolchain;
+pub mod verify;
 pub mod workspace;
 
 pub use failure::{Failure, Result};

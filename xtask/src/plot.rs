@@ -14,6 +14,8 @@ const BARS: f64 = 220.0;
 const BEHIND: f64 = 230.0;
 /// Bars end here: one that is far off must not make the others disappear.
 const LONGEST: f64 = 5.0;
+/// Up to so many, each whole number has its mark.
+const FEW: f64 = 16.0;
 const GRID: &str = r##"stroke="#dddddd""##;
 /// Told apart by people who see few colours, too.
 const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
@@ -134,7 +136,7 @@ pub fn growth(title: &str, across: &str, up: &str, series: &[Series]) -> String 
     let lines: Vec<_> = series.iter().map(|it| LogLine::fit(&it.points)).collect();
     let at_ends = lines.iter().flatten().flat_map(|line| ends.map(|x| line.value(x)));
     let top = round_up(points().map(|it| it.1).chain(at_ends).fold(1.0, f64::max));
-    let frame = Frame { first, last, top };
+    let frame = Frame { axis: Axis::Powers { first, last }, top };
     frame.grid(&mut svg, across, up);
     for (number, (series, line)) in series.iter().zip(lines).enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
@@ -149,10 +151,55 @@ pub fn growth(title: &str, across: &str, up: &str, series: &[Series]) -> String 
     svg.finish()
 }
 
-/// The axes: powers of ten from `first` to `last`, and 0 to `top`.
+/// One value over another, both from 0 on, a line for each series.
+pub fn lines(title: &str, across: &str, up: &str, series: &[Series]) -> String {
+    let mut svg = Svg::new(HEIGHT, title);
+    let points = || series.iter().flat_map(|it| &it.points);
+    if points().next().is_none() {
+        return svg.finish();
+    }
+    let last = points().map(|it| it.0).fold(1.0, f64::max).ceil();
+    let top = round_up(points().map(|it| it.1).fold(1.0, f64::max));
+    let frame = Frame { axis: Axis::Even { last: if last <= FEW { last } else { round_up(last) } }, top };
+    frame.grid(&mut svg, across, up);
+    for (number, series) in series.iter().enumerate() {
+        let colour = COLOURS[number % COLOURS.len()];
+        frame.series(&mut svg, series, colour);
+        legend(&mut svg, number, colour, &series.name, None);
+    }
+    svg.finish()
+}
+
+/// From left to right.
+enum Axis {
+    /// Powers of ten from `first` to `last`.
+    Powers { first: f64, last: f64 },
+    /// From 0 to `last`.
+    Even { last: f64 },
+}
+
+impl Axis {
+    /// How far a value is from the left end, in shares of the whole.
+    fn share(&self, x: f64) -> f64 {
+        match self {
+            Self::Powers { first, last } => (x.log10() - first) / (last - first),
+            Self::Even { last } => x / last,
+        }
+    }
+
+    /// The values that are written below.
+    fn marks(&self) -> Vec<f64> {
+        match *self {
+            Self::Powers { first, last } => (first as i32..=last as i32).map(|it| 10f64.powi(it)).collect(),
+            Self::Even { last } if last <= FEW => (0..=last as i32).map(f64::from).collect(),
+            Self::Even { last } => (0..=5).map(|step| last / 5.0 * f64::from(step)).collect(),
+        }
+    }
+}
+
+/// The axes: one across, and 0 to `top`.
 struct Frame {
-    first: f64,
-    last: f64,
+    axis: Axis,
     top: f64,
 }
 
@@ -161,14 +208,13 @@ impl Frame {
     const BOTTOM: f64 = HEIGHT - MARGIN.bottom;
 
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
-        let across = (x.log10() - self.first) / (self.last - self.first);
+        let across = self.axis.share(x);
         let up = y / self.top;
         (MARGIN.left + across * (Self::RIGHT - MARGIN.left), Self::BOTTOM - up * (Self::BOTTOM - MARGIN.top))
     }
 
     fn grid(&self, svg: &mut Svg, across: &str, up: &str) {
-        for power in self.first as i32..=self.last as i32 {
-            let value = 10f64.powi(power);
+        for value in self.axis.marks() {
             let (x, _) = self.place((value, 0.0));
             svg.stroke((x, MARGIN.top), (x, Self::BOTTOM), GRID);
             svg.text(x, Self::BOTTOM + 18.0, "middle", &thousands(value));
@@ -338,6 +384,23 @@ mod tests {
         for place in [r#"cx="90.0" cy="60.0""#, r#"cx="400.0" cy="60.0""#, r#"cx="710.0" cy="60.0""#] {
             assert!(svg.contains(place), "no {place} in {svg}");
         }
+    }
+
+    #[test]
+    fn lines_begin_at_nothing() {
+        let messages = |name: &str, each: f64| {
+            let points = (1..=4).map(f64::from).map(|cores| (cores, each * (cores - 1.0)));
+            Series { name: name.to_owned(), points: points.collect() }
+        };
+        let svg = lines("t", "cores", "messages", &[messages("retype", 2.0), messages("revoke", 4.0)]);
+        assert_eq!(count(&elements(&svg), "circle"), 8);
+        for point in ["revoke 1: 0<", "revoke 4: 12<", r#"cx="245.0" cy="420.0""#, r#"cx="710.0" cy="204.0""#]
+        {
+            assert!(svg.contains(point), "no {point} in {svg}");
+        }
+        let far = lines("t", "x", "y", &[series("s", |_| 1.0)]);
+        assert!(far.contains(">20,000<") && far.contains(">100,000<"), "{far}");
+        assert_eq!(count(&elements(&lines("t", "x", "y", &[])), "circle"), 0);
     }
 
     #[test]
