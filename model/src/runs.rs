@@ -5,10 +5,13 @@
 use std::fmt::{self, Debug, Display};
 use std::time::Duration;
 
+use capops::CoreId;
+
 use crate::explore::{End, Limit, Options, explore};
 use crate::liveness::liveness;
 use crate::system::System;
 use crate::toys::{Counters, Philosophers, Ring, Spin};
+use crate::world::{Bug, Config, World};
 
 /// What is run under a name.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,8 @@ pub enum Subject {
     Philosophers(Philosophers),
     /// For symmetry.
     Ring(Ring),
+    /// The protocol, on so many cores.
+    Cores(usize, Config),
 }
 
 /// What is looked for.
@@ -70,11 +75,50 @@ pub enum Expected {
 
 use Expected::{Broken, Holds, States};
 use Search::Liveness;
-use Subject::{Counters as Count, Philosophers as Eat, Ring as Turn};
+use Subject::{Cores, Counters as Count, Philosophers as Eat, Ring as Turn};
 
 const PLAIN: Philosophers = Philosophers { count: 4, one_turns: false, strong: true };
 
-/// All runs.
+/// Users may do all that they may.
+const fn free(size: u8) -> Config {
+    Config { refusals: true, forced_deletes: true, ..Config::plain(size) }
+}
+
+/// As the system is: sweeps in steps, messages that wait for room, memory that is zeroed.
+const fn real(size: u8) -> Config {
+    Config { stepped: true, owed: true, zeroing: true, ..free(size) }
+}
+
+/// With types.
+const fn typed(config: Config) -> Config {
+    Config { typed: true, ..config }
+}
+
+/// The home's core talks to its home by a channel.
+const fn channel(config: Config) -> Config {
+    Config { home_channel: true, ..config }
+}
+
+/// A second unit with its home on another core; objects of the first hold what is of the second.
+const fn two_units(config: Config) -> Config {
+    Config { typed: true, second: 1, second_home: CoreId(1), ..config }
+}
+
+/// With so many operations at once in the whole system.
+const fn few(operations: u8, config: Config) -> Config {
+    Config { operations, ..config }
+}
+
+const fn cut(config: Config) -> Config {
+    Config { cut: 1, ..config }
+}
+
+/// Any core can stop.
+const fn stops(config: Config) -> Config {
+    Config { core_stops: true, home_stops: true, ..config }
+}
+
+/// All runs. Names say cores x granules.
 #[rustfmt::skip]
 pub const RUNS: &[Run] = &[
     Run { name: "toy/counters", quick: true, subject: Count(Counters::new(6, 9)), search: ALL, expected: States(1_000_000) },
@@ -87,6 +131,48 @@ pub const RUNS: &[Run] = &[
     Run { name: "toy/philosophers-starve", quick: true, subject: Eat(Philosophers { one_turns: true, strong: false, ..PLAIN }), search: Liveness, expected: Broken("L2") },
     Run { name: "toy/philosophers-eat", quick: true, subject: Eat(Philosophers { one_turns: true, ..PLAIN }), search: Liveness, expected: Holds },
     Run { name: "toy/counters-many", quick: false, subject: Count(Counters::new(8, 7)), search: ALL, expected: States(16_777_216) },
+
+    Run { name: "plain/2x2", quick: true, subject: Cores(2, Config::plain(2)), search: ALL, expected: States(18_663) },
+    Run { name: "free/2x2", quick: true, subject: Cores(2, free(2)), search: ALL, expected: States(21_802) },
+    Run { name: "free/2x3", quick: true, subject: Cores(2, free(3)), search: REDUCED, expected: States(1_203_960) },
+    Run { name: "free/3x2", quick: true, subject: Cores(3, free(2)), search: REDUCED, expected: Holds },
+    Run { name: "free/4x2", quick: false, subject: Cores(4, free(2)), search: REDUCED, expected: Holds },
+    Run { name: "free/3x3-2", quick: false, subject: Cores(3, few(2, free(3))), search: REDUCED, expected: Holds },
+    Run { name: "free/3x3-3", quick: false, subject: Cores(3, few(3, free(3))), search: REDUCED, expected: Holds },
+    Run { name: "free/2x4", quick: false, subject: Cores(2, free(4)), search: REDUCED, expected: Holds },
+
+    Run { name: "real/2x2", quick: true, subject: Cores(2, real(2)), search: CANONICAL, expected: Holds },
+    Run { name: "real/2x2-channel", quick: true, subject: Cores(2, channel(real(2))), search: CANONICAL, expected: Holds },
+    Run { name: "real/2x3", quick: false, subject: Cores(2, real(3)), search: CANONICAL, expected: Holds },
+    Run { name: "real/3x2", quick: false, subject: Cores(3, real(2)), search: CANONICAL, expected: Holds },
+    Run { name: "real/2x3-channel", quick: false, subject: Cores(2, channel(real(3))), search: REDUCED, expected: Holds },
+
+    Run { name: "typed/2x1", quick: true, subject: Cores(2, typed(real(1))), search: CANONICAL, expected: Holds },
+    Run { name: "typed/2x2", quick: true, subject: Cores(2, typed(real(2))), search: REDUCED, expected: Holds },
+    Run { name: "typed/3x1", quick: true, subject: Cores(3, typed(real(1))), search: REDUCED, expected: Holds },
+    Run { name: "typed/4x1", quick: false, subject: Cores(4, typed(real(1))), search: REDUCED, expected: Holds },
+    Run { name: "typed/3x2-2", quick: false, subject: Cores(3, few(2, typed(real(2)))), search: REDUCED, expected: Holds },
+
+    Run { name: "cut/2x2", quick: true, subject: Cores(2, cut(free(2))), search: CANONICAL, expected: Holds },
+    Run { name: "cut/2x2-real", quick: true, subject: Cores(2, cut(real(2))), search: CANONICAL, expected: Holds },
+    Run { name: "cut/3x2", quick: false, subject: Cores(3, cut(real(2))), search: CANONICAL, expected: Holds },
+    Run { name: "cut/2x3-2", quick: false, subject: Cores(2, few(2, cut(real(3)))), search: CANONICAL, expected: Holds },
+
+    Run { name: "stops/2x2", quick: true, subject: Cores(2, stops(real(2))), search: CANONICAL, expected: Holds },
+    Run { name: "stops/2x2-cut", quick: true, subject: Cores(2, stops(cut(real(2)))), search: CANONICAL, expected: Holds },
+    Run { name: "stops/3x2", quick: false, subject: Cores(3, stops(real(2))), search: CANONICAL, expected: Holds },
+
+    Run { name: "cascade/2x1+1-1", quick: true, subject: Cores(2, few(1, two_units(real(1)))), search: CANONICAL, expected: Holds },
+    Run { name: "cascade/2x1+1", quick: false, subject: Cores(2, two_units(real(1))), search: CANONICAL, expected: Holds },
+
+    Run { name: "live/2x2", quick: true, subject: Cores(2, free(2)), search: Liveness, expected: Holds },
+    Run { name: "live/2x2-real", quick: true, subject: Cores(2, real(2)), search: Liveness, expected: Holds },
+    Run { name: "live/2x2-stops", quick: true, subject: Cores(2, stops(real(2))), search: Liveness, expected: Holds },
+    Run { name: "live/2x2-cut", quick: true, subject: Cores(2, cut(real(2))), search: Liveness, expected: Holds },
+    Run { name: "live/2x1-typed", quick: true, subject: Cores(2, typed(real(1))), search: Liveness, expected: Holds },
+    Run { name: "live/2x2-unfair", quick: true, subject: Cores(2, Config { bug: Some(Bug::Unfair), ..free(2) }), search: Liveness, expected: Broken("L2") },
+    Run { name: "live/3x1", quick: false, subject: Cores(3, real(1)), search: Liveness, expected: Holds },
+    Run { name: "live/3x2-2", quick: false, subject: Cores(3, few(2, free(2))), search: Liveness, expected: Holds },
 ];
 
 /// What a run may use.
@@ -131,6 +217,9 @@ impl Run {
             Subject::Counters(system) => self.on(&system, bounds),
             Subject::Philosophers(system) => self.on(&system, bounds),
             Subject::Ring(system) => self.on(&system, bounds),
+            Subject::Cores(2, config) => self.on(&World::<2>::new(config), bounds),
+            Subject::Cores(3, config) => self.on(&World::<3>::new(config), bounds),
+            Subject::Cores(_, config) => self.on(&World::<4>::new(config), bounds),
         }
     }
 

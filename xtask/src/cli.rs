@@ -35,17 +35,13 @@ cargo xtask COMMAND [OPTIONS]
   bench    measure and compare with the bounds
              --json FILE         also write the figures there
              --plot DIR          also draw them: growth.svg, bounds.svg
-<<<<<<< HEAD
-  check    format, layering, clippy, docs, host tests
-=======
   verify   check the capability protocol in every state of small systems
              NAME                only the runs whose name contains NAME; its whole name, also a long run
              --quick, --full     the runs that take seconds, or all (default --quick)
              --threads N         workers (default: one a processor)
              --memory MIB        for each run (default 12288)
              --timeout SECONDS   for each run (default: none)
-  check    format, clippy, layering, host tests
->>>>>>> 7d39502 (xtask: verify runs the model checker; lines can be drawn over an even axis)
+  check    format, layering, clippy, docs, host tests
   build    compile kernel and programs    (--release, --debug)
   image    build, then make what QEMU boots (--release, --debug)
   setup    install what is missing
