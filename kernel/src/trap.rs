@@ -1,6 +1,6 @@
 //! Interrupts and faults of user space. The entry code has saved the user's registers in `Core::context`.
 
-use abi::frame::{Area, Cause};
+use abi::frame::{Area, Cause, Context};
 
 use crate::arch;
 use crate::cpu::Core;
@@ -8,6 +8,7 @@ use crate::dispatcher::Entry;
 use crate::events;
 use crate::machine::Machine;
 use crate::schedule;
+use crate::shared_frame::SharedFrame;
 
 /// Handles all interrupts that are pending, then decides whether the current dispatcher goes on.
 pub fn interrupt(core: &mut Core) {
@@ -56,12 +57,18 @@ fn settle(core: &mut Core, now: u64) {
     }
     let (area, entry) =
         if disabled { (Area::Disabled, Entry::Disabled) } else { (Area::Enabled, Entry::Run(true)) };
-    frame.store_context(area, &core.context);
+    store_context(frame, area, &core.context);
     if over {
         schedule::requeue_current(m, entry);
     } else {
         m.dispatcher_mut(d).entry = entry;
     }
+}
+
+/// One copy of the 18 pairs of instructions, where the compiler would make one for each area.
+#[inline(never)]
+fn store_context(frame: SharedFrame, area: Area, context: &Context) {
+    frame.store_context(area, context);
 }
 
 /// A fault of the current dispatcher: its own handler is entered, or it ends if it faulted where no handler can help.

@@ -267,7 +267,7 @@ impl Db {
     }
 
     /// Removes a representative that has no other copies, and nothing else in its ring.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn remove_node<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
         self.tree.remove(&mut Edit(m), slot.0);
         self.forget(m, slot);

@@ -93,6 +93,7 @@ impl Db {
     }
 
     /// Puts a unit at the end of the list of empty ones.
+    #[inline(never)]
     fn list<M: Machine>(&mut self, m: &mut M, unit: SlotRef) {
         let last = core::mem::replace(&mut self.empty_last, unit.0);
         let u = m.slot_mut(unit);

@@ -65,8 +65,7 @@ impl Tree {
             self.root = node;
             return;
         }
-        let links = nodes.links_mut(parent);
-        *(if right { &mut links.right } else { &mut links.left }) = node;
+        *nodes.links_mut(parent).child_mut(!right) = node;
         self.grow(nodes, node, parent);
     }
 
@@ -169,53 +168,29 @@ impl Tree {
 
     /// Rebalances at `at`, whose left or right subtree is too high by one.
     fn rotate<N: NodesMut>(&mut self, nodes: &mut N, at: u32, left_high: bool) {
-        let links = *nodes.links(at);
-        if left_high {
-            let inner = *nodes.links(links.left);
-            if height(nodes, inner.left) < height(nodes, inner.right) {
-                self.rotate_left(nodes, links.left);
-            }
-            self.rotate_right(nodes, at);
-        } else {
-            let inner = *nodes.links(links.right);
-            if height(nodes, inner.right) < height(nodes, inner.left) {
-                self.rotate_right(nodes, links.right);
-            }
-            self.rotate_left(nodes, at);
+        let child = nodes.links(at).child(left_high);
+        let links = *nodes.links(child);
+        if height(nodes, links.child(left_high)) < height(nodes, links.child(!left_high)) {
+            self.raise(nodes, child, !left_high);
         }
+        self.raise(nodes, at, left_high);
     }
 
-    /// The left child goes up, `at` becomes its right child.
-    fn rotate_right<N: NodesMut>(&mut self, nodes: &mut N, at: u32) {
-        let Links { parent, left: up, .. } = *nodes.links(at);
-        let middle = nodes.links(up).right;
-        self.swap_child(nodes, parent, at, up);
-        nodes.links_mut(up).right = at;
-        let links = nodes.links_mut(at);
-        (links.parent, links.left) = (up, middle);
-        settle(nodes, at, middle, up);
+    /// The left or right child of `at` goes up, and `at` becomes its child on the other side.
+    fn raise<N: NodesMut>(&mut self, nodes: &mut N, at: u32, left: bool) {
+        let links = *nodes.links(at);
+        let up = links.child(left);
+        let middle = core::mem::replace(nodes.links_mut(up).child_mut(!left), at);
+        self.swap_child(nodes, links.parent, at, up);
+        nodes.links_mut(at).parent = up;
+        *nodes.links_mut(at).child_mut(left) = middle;
+        if middle != NONE {
+            nodes.links_mut(middle).parent = at;
+        }
+        // The lower before the upper.
+        nodes.recompute(at);
+        nodes.recompute(up);
     }
-
-    /// The right child goes up, `at` becomes its left child.
-    fn rotate_left<N: NodesMut>(&mut self, nodes: &mut N, at: u32) {
-        let Links { parent, right: up, .. } = *nodes.links(at);
-        let middle = nodes.links(up).left;
-        self.swap_child(nodes, parent, at, up);
-        nodes.links_mut(up).left = at;
-        let links = nodes.links_mut(at);
-        (links.parent, links.right) = (up, middle);
-        settle(nodes, at, middle, up);
-    }
-}
-
-/// The last part of a rotation: `middle` has moved to `at`, and the lower node is refreshed before the upper.
-#[inline]
-fn settle(nodes: &mut impl NodesMut, at: u32, middle: u32, up: u32) {
-    if middle != NONE {
-        nodes.links_mut(middle).parent = at;
-    }
-    nodes.recompute(at);
-    nodes.recompute(up);
 }
 
 /// Height of the subtree at `node`, which may be [`NONE`].

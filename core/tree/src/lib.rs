@@ -41,6 +41,18 @@ pub struct Links {
 impl Links {
     /// Links of a node in no tree.
     pub const EMPTY: Links = Links { parent: NONE, left: NONE, right: NONE };
+
+    /// The child on one side.
+    #[inline(always)]
+    fn child(&self, left: bool) -> u32 {
+        if left { self.left } else { self.right }
+    }
+
+    /// The child on one side, to change it.
+    #[inline(always)]
+    fn child_mut(&mut self, left: bool) -> &mut u32 {
+        if left { &mut self.left } else { &mut self.right }
+    }
 }
 
 /// Finds nodes by reference, to read them.

@@ -167,18 +167,18 @@ fn registers(out: &mut dyn Write, frame: &Frame) {
     const NAMES: [&str; 6] = ["esr", "far", "elr", "spsr", "sp", "vector"];
     let values = [frame.esr, frame.far, frame.elr, frame.spsr, frame.sp, frame.vector];
     for (name, value) in NAMES.iter().zip(values) {
-        register(out, name, value);
+        let _ = out.write_str("  ");
+        let _ = out.write_str(name);
+        end_register(out, value);
     }
     for (number, &value) in frame.x.iter().enumerate() {
-        let digits = [b'x', b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
-        register(out, core::str::from_utf8(&digits).unwrap_or("x"), value);
+        let _ = write!(out, "  x{number:02}");
+        end_register(out, value);
     }
 }
 
 #[inline(never)]
-fn register(out: &mut dyn Write, name: &str, value: u64) {
-    let _ = out.write_str("  ");
-    let _ = out.write_str(name);
+fn end_register(out: &mut dyn Write, value: u64) {
     let _ = out.write_str(" ");
     hexadecimal(out, value);
     let _ = out.write_str("\n");
@@ -221,11 +221,11 @@ fn line(out: &mut dyn Write, place: u64) {
 }
 
 fn hexadecimal(out: &mut dyn Write, value: u64) {
-    let mut text = *b"0x0000000000000000";
-    for (place, digit) in text[2..].iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(value >> (60 - 4 * place)) as usize & 15];
+    let _ = out.write_str("0x");
+    for shift in (0..64).step_by(4).rev() {
+        let digit = b"0123456789abcdef"[(value >> shift) as usize & 15];
+        let _ = out.write_char(char::from(digit));
     }
-    let _ = out.write_str(core::str::from_utf8(&text).unwrap_or("?"));
 }
 
 fn own_frame_pointer() -> u64 {
