@@ -62,7 +62,7 @@ impl BootFacts {
     }
 
     /// The kernel's command line.
-    pub fn command_line(&self) -> &str {
+    pub fn command_line(&self) -> &[u8] {
         self.machine.command_line()
     }
 

@@ -499,8 +499,8 @@ impl<'a> Builder<'a> {
         for (to, from) in info.devices.iter_mut().zip(facts.machine.devices.as_slice()) {
             *to = *from;
         }
-        for (to, from) in info.command_line.iter_mut().zip(facts.command_line().bytes()) {
-            *to = from;
+        for (to, from) in info.command_line.iter_mut().zip(facts.command_line()) {
+            *to = *from;
             info.command_line_size += 1;
         }
         info

@@ -1,4 +1,4 @@
-//! `cargo xtask build`: the kernel and all user programs in one cargo invocation for the target.
+//! `cargo xtask build`: the kernel and all user programs for the target.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -10,6 +10,10 @@ use serde_json::Value;
 use crate::toolchain::Toolchain;
 use crate::workspace::{KERNEL, Workspace};
 use crate::{Failure, Result, process};
+
+/// How the kernel is put together, besides what the profile says: its image fits 1 MiB (`kernel.ld` asserts it), so one
+/// instruction reaches any address in it; and of functions that came out the same, one will do.
+const KERNEL_FLAGS: [&str; 2] = ["-Ccode-model=tiny", "-Clink-arg=--icf=all"];
 
 /// How the target code is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,25 +34,33 @@ pub struct Built {
     pub programs: BTreeMap<String, PathBuf>,
 }
 
-/// Builds everything that the boot image needs. The kernel brings its own link script (`kernel/build.rs`).
+/// Builds everything that the boot image needs. The kernel has flags of its own, and its own link script
+/// (`kernel/build.rs`).
 pub fn build(workspace: &Workspace, toolchain: &Toolchain, profile: Profile) -> Result<Built> {
     if !workspace.has_kernel() {
         return Err(Failure::new("there is no package `kernel` in this workspace: nothing to build"));
     }
-    let mut cargo = toolchain.cargo_build();
+    let mut of_programs = cargo(workspace, toolchain, "build", profile);
+    for package in workspace.program_packages() {
+        of_programs.args(["-p", &package.name]);
+    }
+    let programs = run_cargo(&mut of_programs)?;
+    let mut of_kernel = cargo(workspace, toolchain, "rustc", profile);
+    of_kernel.args(["-p", KERNEL, "--bin", KERNEL, "--"]).args(KERNEL_FLAGS);
+    let kernel = run_cargo(&mut of_kernel)?.remove(KERNEL);
+    let kernel = kernel.ok_or_else(|| Failure::new("cargo linked no program `kernel`"))?;
+    Ok(Built { kernel, programs })
+}
+
+/// A cargo command for the target in this workspace; the caller adds packages.
+fn cargo(workspace: &Workspace, toolchain: &Toolchain, command: &str, profile: Profile) -> Command {
+    let mut cargo = toolchain.cargo(command);
     cargo.current_dir(&workspace.root).arg("--message-format=json-render-diagnostics");
     if profile == Profile::Release {
         cargo.arg("--release");
     }
-    cargo.args(["-p", KERNEL, "--bins"]);
-    for package in workspace.program_packages() {
-        cargo.args(["-p", &package.name]);
-    }
     cargo.env("BARRELDISH_COMMIT", commit(workspace));
-    let mut programs = run_cargo(&mut cargo)?;
-    let kernel = programs.remove(KERNEL);
-    let kernel = kernel.ok_or_else(|| Failure::new("cargo linked no program `kernel`"))?;
-    Ok(Built { kernel, programs })
+    cargo
 }
 
 /// Runs cargo and collects the programs it reports; its diagnostics go to the user as they come.

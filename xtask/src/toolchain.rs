@@ -41,10 +41,10 @@ pub fn detect() -> Option<Toolchain> {
 }
 
 impl Toolchain {
-    /// A `cargo build` for the target; the caller adds packages and profile.
-    pub fn cargo_build(&self) -> Command {
+    /// A cargo command (`build` or `rustc`) for the target; the caller adds packages and profile.
+    pub fn cargo(&self, command: &str) -> Command {
         let mut cargo = workspace::cargo();
-        cargo.args(["build", "--target", TARGET]);
+        cargo.args([command, "--target", TARGET]);
         let variable =
             |what: &str| format!("CARGO_TARGET_{}_{what}", TARGET.to_uppercase().replace('-', "_"));
         cargo.env(variable("LINKER"), &self.linker).env(variable("RUSTFLAGS"), RUSTFLAGS);
@@ -130,7 +130,7 @@ mod tests {
         let with_target = Toolchain { build_std_with: None, linker: "/lld".into() };
         let from_source = Toolchain { build_std_with: Some("/usr/bin/rustc".into()), linker: "/lld".into() };
         let setting = |toolchain: &Toolchain, name: &str| {
-            let cargo = toolchain.cargo_build();
+            let cargo = toolchain.cargo("build");
             let value = cargo.get_envs().find(|(key, _)| *key == name).and_then(|(_, value)| value);
             value.map(|it| it.to_string_lossy().into_owned())
         };

@@ -144,14 +144,14 @@ impl Facts {
         Ok(())
     }
 
-    /// The kernel's command line (`-append`), cut at [`MAX_COMMAND_LINE`] bytes; empty if it is not UTF-8.
-    pub fn command_line(&self) -> &str {
-        core::str::from_utf8(&self.command_line[..self.command_line_size]).unwrap_or("")
+    /// The kernel's command line (`-append`) as it came, cut at [`MAX_COMMAND_LINE`] bytes. It need not be UTF-8.
+    pub fn command_line(&self) -> &[u8] {
+        &self.command_line[..self.command_line_size]
     }
 
     /// Whether the command line has this word.
     pub fn has_option(&self, word: &str) -> bool {
-        self.command_line().split_ascii_whitespace().any(|option| option == word)
+        self.command_line().split(u8::is_ascii_whitespace).any(|option| is_same(option, word))
     }
 
     fn empty() -> Self {

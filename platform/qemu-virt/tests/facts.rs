@@ -26,7 +26,7 @@ fn the_tree_of_qemu_tells_the_machine() {
     assert_eq!(facts.distributor, Range { base: 0x0800_0000, size: 0x1_0000 });
     assert_eq!(facts.redistributors, Range { base: 0x080a_0000, size: 0xf6_0000 });
     assert_eq!(facts.console, Range { base: 0x0900_0000, size: 0x1000 });
-    assert_eq!(facts.command_line(), "pmu=user hello");
+    assert_eq!(facts.command_line(), b"pmu=user hello");
     assert_eq!(facts.tree_size, EL1.len() as u64);
 }
 
