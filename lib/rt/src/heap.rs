@@ -269,6 +269,7 @@ pub(crate) fn allocate(layout: Layout) -> Option<NonNull<u8>> {
 ///
 /// # Safety
 /// It came from [`allocate`] with this layout and is not used any more.
+#[inline(never)]
 pub(crate) unsafe fn deallocate(block: NonNull<u8>, layout: Layout) {
     if !HEAP.with(|heap| heap.borrow_mut().give_back(block, layout)) {
         vspace::release_area(block.addr().get() as u64);

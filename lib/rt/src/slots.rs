@@ -140,6 +140,7 @@ pub fn release(slot: CapAddr) {
 }
 
 /// Deletes the capability in `slot` and gives the slot back.
+#[inline(never)]
 pub fn discard(slot: CapAddr) {
     if empty(slot) {
         release(slot);

@@ -173,10 +173,15 @@ pub(crate) fn has_token() -> bool {
 #[inline(always)]
 pub(crate) fn unpark(id: ThreadId) {
     if has_others() {
-        with(|table| table.threads.unpark(id));
+        unpark_among_others(id);
     } else if id == ThreadId::MAIN {
         MAIN_TOKEN.with(|token| token.store(true, Ordering::Relaxed));
     }
+}
+
+#[inline(never)]
+fn unpark_among_others(id: ThreadId) {
+    with(|table| table.threads.unpark(id));
 }
 
 /// No other thread runs from now on, or others run again.
