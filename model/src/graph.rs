@@ -77,7 +77,8 @@ impl<'a, S: System> Graph<'a, S> {
         self.targets.len()
     }
 
-    /// What it takes of the memory, with what [`super::components`] adds.
+    /// What it takes of the memory, with the most that the search for components adds: six words of 32 bits in its lists for each
+    /// state, and its way.
     pub(crate) fn bytes(&self) -> usize {
         self.encoded.bytes()
             + self.targets.capacity() * 5

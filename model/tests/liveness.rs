@@ -219,7 +219,7 @@ impl Dice {
 fn verdicts_are_those_of_a_look_at_every_set_of_states() {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let mut seen = std::collections::HashMap::new();
-    for _ in 0..60_000 {
+    for _ in 0..20_000 {
         let system = dice.system();
         let story = check(&system);
         let found = story.as_ref().map(|it| it.violation.check);
@@ -240,7 +240,7 @@ fn verdicts_are_those_of_a_look_at_every_set_of_states() {
         }
     }
     assert!(
-        [None, Some(DEADLOCK), Some(TERMINATION), Some(STARVATION)].iter().all(|it| seen[it] > 300),
+        [None, Some(DEADLOCK), Some(TERMINATION), Some(STARVATION)].iter().all(|it| seen[it] > 100),
         "{seen:?}"
     );
 }

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 const SEGMENTS: usize = 1 << SEGMENT_BITS;
 const SEGMENT_BITS: u32 = 6;
 const FEWEST_SLOTS: usize = 1 << 14;
-/// Up to this load, in percent, a search for what is not there looks at 23 slots on average.
-const LOAD: u64 = 85;
-/// Where the memory is used up, this one: at 140.
+/// Up to this load, in percent, a search for what is not there looks at 8 slots on average, one or two cache lines.
+const LOAD: u64 = 75;
+/// Where the memory is used up, this one: at 140 (Knuth, The Art of Computer Programming, volume 3, 6.4).
 const LAST_LOAD: u64 = 94;
 /// The end of a chain of parents: the initial state has it.
 pub(super) const NO_PARENT: u64 = 0;
