@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use model::cost;
 use model::runs::{Bounds, Outcome, RUNS, Run};
 
 /// What was asked for.
@@ -16,6 +17,9 @@ struct Asked {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|it| it == "--messages") {
+        return messages();
+    }
     match asked(std::env::args().skip(1)) {
         Ok(asked) => verify(&asked),
         Err(what) => {
@@ -37,6 +41,25 @@ fn verify(asked: &Asked) -> ExitCode {
     println!("{} as expected, {wrong} not; {:.1} s", outcomes.len() - wrong, begin.elapsed().as_secs_f64());
     // A name that fits nothing has not been verified.
     ExitCode::from(u8::from(wrong > 0 || outcomes.is_empty()))
+}
+
+/// Messages between cores for each operation, a line for each number of sharers: to read, and for `verify --plot`.
+fn messages() -> ExitCode {
+    let rows = match cost::rows() {
+        Ok(rows) => rows,
+        Err(violation) => {
+            eprintln!("model: {violation}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("sharers  home shares  home asks  send  retype  revoke  delete");
+    for row in &rows {
+        let [shares, asks] = [row.home_shares, row.home_asks].map(|it| if it { "yes" } else { "no" });
+        let cost::Row { sharers, send, retype, revoke, delete, .. } = *row;
+        println!("{sharers:>7}  {shares:>11}  {asks:>9}  {send:>4}  {retype:>6}  {revoke:>6}  {delete:>6}");
+    }
+    // What is counted is what the book says.
+    ExitCode::from(u8::from(rows.iter().any(|row| *row != row.formula())))
 }
 
 fn told(run: &Run, bounds: &Bounds) -> Outcome {

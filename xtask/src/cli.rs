@@ -41,6 +41,7 @@ cargo xtask COMMAND [OPTIONS]
              --threads N         workers (default: one a processor)
              --memory MIB        for each run (default 12288)
              --timeout SECONDS   for each run (default: none)
+             --plot DIR          instead: count the messages of each operation, and draw them
   check    format, layering, clippy, docs, host tests
   build    compile kernel and programs    (--release, --debug)
   image    build, then make what QEMU boots (--release, --debug)
@@ -221,7 +222,8 @@ fn verify_options(parser: &mut lexopt::Parser) -> Parsed<verify::Options> {
             Long("threads") => options.threads = Some(number(parser, "--threads", "a number of workers")?),
             Long("memory") => options.memory = Some(number(parser, "--memory", "a number of MiB")?),
             Long("timeout") => options.timeout = Some(number(parser, "--timeout", "a number of seconds")?),
-            Long(later @ ("sim" | "seeds" | "replay" | "plot")) => {
+            Long("plot") => options.plot = Some(PathBuf::from(parser.value()?)),
+            Long(later @ ("sim" | "seeds" | "replay")) => {
                 return Err(not_yet(&format!("`--{later}`")).into());
             }
             Value(name) if options.name.is_none() => options.name = Some(name.string()?),
@@ -324,7 +326,7 @@ mod tests {
         let options = |line: &str| verify_options(&mut lexopt::Parser::from_args(line.split(' '))).ok();
         let name = Some("toy".to_owned());
         let expected =
-            verify::Options { full: true, name, threads: Some(2), memory: None, timeout: Some(60) };
+            verify::Options { full: true, name, threads: Some(2), timeout: Some(60), ..Default::default() };
         assert_eq!(options("--full toy --threads 2 --timeout 60"), Some(expected));
         assert_eq!(options("--quick"), Some(verify::Options::default()));
     }

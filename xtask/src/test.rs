@@ -7,7 +7,7 @@ use crate::build::Profile;
 use crate::check::{self, Tally};
 use crate::image::Artifacts;
 use crate::workspace::{Workspace, cargo};
-use crate::{Failure, Result, cli, setup, size};
+use crate::{Failure, Result, cli, setup, size, verify};
 
 /// Tells the scenarios where the boot image is.
 pub const ARTIFACTS_VARIABLE: &str = "BARRELDISH_ARTIFACTS";
@@ -25,7 +25,7 @@ pub struct Options {
     pub soak: bool,
 }
 
-/// Checks and host tests (unless a name was given), then the scenarios on one image.
+/// Checks, host tests and the model checker's short runs (unless a name was given), then the scenarios on one image.
 pub fn command(options: &Options) -> Result<u8> {
     let begin = Instant::now();
     setup::ensure()?;
@@ -33,6 +33,7 @@ pub fn command(options: &Options) -> Result<u8> {
     let mut tally = Tally::default();
     if options.filter.is_none() {
         check::all(&workspace, &mut tally);
+        tally.step("verify::quick", verify::quick);
         if options.soak {
             tally.cargo_test(&mut long_models());
         }
