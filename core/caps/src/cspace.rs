@@ -120,20 +120,18 @@ impl Db {
             ty: s.ty,
             rights: s.rights.and(mask),
             flags: s.flags.and(Flags::ROOT),
-            unit: s.unit,
+            page: 0,
             base: s.base,
             size: s.size,
             aux32: s.index(),
             aux64: 0,
         };
         let shared = !s.is(Flags::EXCL);
-        let unit = s.unit();
         self.add_copy(m, dst, &new, src);
         if shared {
             let s = m.slot_mut(dst);
             s.flags = s.flags.without(Flags::EXCL);
         }
-        self.hold(m, unit, 1);
         Ok(())
     }
 

@@ -47,7 +47,7 @@ pub(crate) struct New {
     pub ty: CapType,
     pub rights: Rights,
     pub flags: Flags,
-    pub unit: u32,
+    pub page: u32,
     pub base: u64,
     pub size: u64,
     pub aux32: u32,
@@ -188,7 +188,7 @@ impl Db {
         };
         let flags = if root.ty == CapType::Ram { Flags::ROOT } else { Flags::default() };
         let Root { ty, rights, size, .. } = *root;
-        let new = New { ty, rights, flags, unit: 0, base, size, aux32: 0, aux64 };
+        let new = New { ty, rights, flags, page: 0, base, size, aux32: 0, aux64 };
         self.add_node(m, slot, &new, place);
         Ok(())
     }
@@ -266,11 +266,15 @@ impl Db {
         self.forget(m, slot);
     }
 
-    /// Removes a representative that has no other copies, and nothing else in its ring.
+    /// Removes a representative that has no other copies, and nothing else in its ring. It may have been the last of a unit.
     #[inline(never)]
     pub(crate) fn remove_node<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
+        let unit = self.unit_above(m, slot);
         self.tree.remove(&mut Edit(m), slot.0);
         self.forget(m, slot);
+        if !unit.is_none() {
+            self.list_if_empty(m, unit);
+        }
     }
 
     /// Makes a copy the representative instead of `old`. The ring is the caller's matter.
@@ -304,15 +308,11 @@ impl Db {
     /// Empties a slot that is in no tree and no ring any more.
     #[inline]
     pub(crate) fn forget<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
-        let unit = m.slot(slot).unit();
         let held = m.slot(slot).is(Flags::HELD);
         *m.slot_mut(slot) = Slot::EMPTY;
         self.count -= 1;
         if held {
             m.held_ends(slot);
-        }
-        if !unit.is_none() {
-            self.release(m, unit);
         }
     }
 }
@@ -321,9 +321,9 @@ impl Db {
 #[inline]
 pub(crate) fn write(m: &mut impl Machine, slot: SlotRef, new: &New, flags: Flags) {
     let flags = new.flags.or(flags).or(Flags::EXCL);
-    let New { ty, rights, unit, base, size, aux32, aux64, .. } = *new;
+    let New { ty, rights, page, base, size, aux32, aux64, .. } = *new;
     let s = m.slot_mut(slot);
-    *s = Slot { ty, rights, flags, unit, base, size, aux32, aux64, ..Slot::EMPTY };
+    *s = Slot { ty, rights, flags, page, base, size, aux32, aux64, ..Slot::EMPTY };
 }
 
 /// Checks that `count` slots from `first` are empty. The one site of `SlotOccupied`.

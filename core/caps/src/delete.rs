@@ -34,7 +34,7 @@ impl Db {
         if s.is_empty() {
             return Err(ErrorKind::EmptySlot);
         }
-        if s.ty == CapType::Unit && s.held() != 0 {
+        if s.ty == CapType::Unit && !self.is_unit_empty(m, slot) {
             return Err(ErrorKind::UnitBusy);
         }
         let before = self.last_zombie;

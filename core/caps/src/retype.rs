@@ -26,17 +26,17 @@ pub struct RetypeArgs {
 }
 
 /// A retype of a region that has been found legal.
-struct Plan {
-    first: New,
-    count: u32,
+pub(crate) struct Plan {
+    pub first: New,
+    pub count: u32,
     /// The node that the new ones follow in the tree.
-    place: u32,
+    pub place: u32,
 }
 
 impl Db {
     /// Makes `count` capabilities in the empty slots from `first_dst`.
     ///
-    /// New regions inherit the source's rights and unit; they may not overlap any other descendant of the source. Kernel
+    /// New regions inherit the source's rights; they may not overlap any other descendant of the source. Kernel
     /// objects need WRITE on the source and get READ, WRITE, EXECUTE and the source's REVOKE; their memory is zeroed
     /// here. EndPoints and Notifys need WRITE on the dispatcher and get READ, WRITE and REVOKE: whoever makes one may end it,
     /// without being able to end the dispatcher. Making one of an index that has one of the same kind gives a further copy
@@ -67,7 +67,7 @@ impl Db {
         if matches!(row.size, Size::Event) {
             return self.retype_events(m, &s, args, first_dst);
         }
-        let plan = self.plan(m, src, &s, row, args)?;
+        let plan = self.plan(m, &s, row, args)?;
         require_empty(m, first_dst, plan.count)?;
         if row.object {
             let asids = &mut [0; MAX_RETYPE as usize];
@@ -77,15 +77,16 @@ impl Db {
         } else {
             self.commit(m, &plan, first_dst);
         }
-        self.hold(m, SlotRef(plan.first.unit), plan.count);
+        if s.is(Flags::LISTED) {
+            self.unlist(m, src);
+        }
         Ok(())
     }
 
     /// Decodes a retype of a region; changes nothing.
-    fn plan<M: Machine>(
+    pub(crate) fn plan<M: Machine>(
         &self,
         m: &M,
-        src: SlotRef,
         s: &Slot,
         row: &TypeRow,
         args: &RetypeArgs,
@@ -117,7 +118,7 @@ impl Db {
         }
         let base = s.base + args.offset;
         let place = self.place_inside(m, s, base, base + bytes)?;
-        Ok(Plan { first: first_of(src, s, row, args, base, size), count: args.count as u32, place })
+        Ok(Plan { first: first_of(s, row, args, base, size), count: args.count as u32, place })
     }
 
     /// The node behind which new capabilities from `base` to `end` inside `s` have their place.
@@ -190,7 +191,6 @@ impl Db {
         for i in 0..count {
             self.commit_event(m, s, args.ty, &key(i), dst.plus(i));
         }
-        self.hold(m, s.unit(), count);
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl Db {
             ty,
             rights: access.or(Rights::REVOKE),
             flags: Flags::default(),
-            unit: s.unit,
+            page: 0,
             base: s.base,
             size: s.size,
             aux32: key.index,
@@ -218,13 +218,13 @@ impl Db {
 }
 
 /// The first of the capabilities that a retype makes.
-fn first_of(src: SlotRef, s: &Slot, row: &TypeRow, args: &RetypeArgs, base: u64, size: u64) -> New {
+fn first_of(s: &Slot, row: &TypeRow, args: &RetypeArgs, base: u64, size: u64) -> New {
     let all = Rights::READ.or(Rights::WRITE).or(Rights::EXECUTE);
     New {
         ty: args.ty,
         rights: if row.object { all.or(s.rights.and(Rights::REVOKE)) } else { s.rights },
         flags: if args.ty == CapType::Ram { s.flags.and(Flags::ROOT) } else { Flags::default() },
-        unit: if s.ty == CapType::Unit { src.0 } else { s.unit },
+        page: 0,
         base,
         size,
         aux32: 0,

@@ -98,9 +98,8 @@ pub struct Slot {
     pub(crate) flags: Flags,
     /// Height of its subtree, 0 outside the tree.
     pub(crate) height: u8,
-    /// The slot of the Unit it belongs to, 0 for none. A Mapping belongs to none and keeps the number
-    /// of the first 4 KiB page that it shows.
-    pub(crate) unit: u32,
+    /// Mapping: the number of the first 4 KiB page that it shows.
+    pub(crate) page: u32,
     /// First address or number, with the key space in its top bits (`key.rs`).
     pub(crate) base: u64,
     /// Bytes, or how many numbers.
@@ -112,7 +111,7 @@ pub struct Slot {
     /// of the reaper.
     pub(crate) next: u32,
     pub(crate) prev: u32,
-    /// EndPoint, Notify: event index. Mapping: first entry | entries << 16. Unit: capabilities of the unit.
+    /// EndPoint, Notify: event index. Mapping: first entry | entries << 16.
     /// CNode, Dispatcher (representative): next slot to move or to clean. VNode (representative): its mappings.
     pub(crate) aux32: u32,
     /// VNode (representative), Mapping: see `vnode.rs` and `map.rs`. Unit: bytes zeroed; while it is
@@ -129,7 +128,7 @@ impl Slot {
         rights: Rights::NONE,
         flags: Flags(0),
         height: 0,
-        unit: 0,
+        page: 0,
         base: 0,
         size: 0,
         max_end: 0,
@@ -175,14 +174,6 @@ impl Slot {
     #[inline(always)]
     pub const fn index(&self) -> u32 {
         key::index(self)
-    }
-    /// The Unit that it belongs to, or none.
-    pub const fn unit(&self) -> SlotRef {
-        if matches!(self.ty, CapType::Mapping) { SlotRef::NONE } else { SlotRef(self.unit) }
-    }
-    /// For a Unit: how many capabilities (with their copies) belong to it.
-    pub const fn held(&self) -> u32 {
-        self.aux32
     }
     /// One past its last address or number, in its key space.
     #[inline(always)]

@@ -11,7 +11,7 @@ use crate::machine::{Machine, Window};
 use crate::slot::{Slot, SlotRef};
 use crate::vnode::entry_span;
 
-pub(crate) use check::Checker;
+pub(crate) use check::{Checker, is_of_unit};
 
 /// Physical address where the fake memory begins.
 pub(crate) const MEMORY_BASE: u64 = 0x4000_0000;

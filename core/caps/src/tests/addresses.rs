@@ -58,7 +58,7 @@ fn copies_share_everything_but_rights() {
     assert_eq!(w.db.count(), before + 2);
     assert_eq!(w.get(slot(B)).rights(), Rights::READ.or(Rights::REVOKE));
     assert_eq!(w.get(slot(B)).base(), w.get(slot(MEMORY)).base());
-    assert_eq!(w.get(slot(UNIT)).held(), 3);
+    assert_eq!(w.held(slot(UNIT)), 3);
     assert_eq!(w.copy(slot(A), slot(B), Rights::ALL), Err(ErrorKind::SlotOccupied));
     assert_eq!(w.copy(slot(C), slot(C + 1), Rights::ALL), Err(ErrorKind::EmptySlot));
     for unique in [UNIT, KERNEL] {

@@ -52,7 +52,7 @@ fn a_dispatcher_ends_with_its_capabilities_and_events() {
     w.check();
     assert!((C..C + 40).all(|i| w.get(slot(i)).is_empty()));
     assert!(w.m.is_zero(page(RAM_PAGE), 2 * PAGE_SIZE));
-    assert_eq!(w.get(slot(UNIT)).held(), 2, "its memory, and the frame that it was lent");
+    assert_eq!(w.held(slot(UNIT)), 2, "its memory, and the frame that it was lent");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_unit_in_a_cascade_takes_its_capabilities_along() {
     w.retype(slot(C), CapType::Notify, 0, 0, 3, slot(C + 1)).unwrap();
     w.delete(slot(B)).unwrap();
     assert!(w.get(slot(B + 1)).is_empty() && w.get(second.plus(1)).is_empty());
-    assert_eq!(w.get(slot(A)).held(), 5);
+    assert_eq!(w.held(slot(A)), 5);
     w.revoke(slot(RAM)).unwrap();
     assert!(w.get(slot(A)).is_empty());
     w.tear_down();

@@ -9,4 +9,5 @@ mod reaping;
 mod retype;
 mod revoke;
 mod scenes;
+mod trim;
 mod world;

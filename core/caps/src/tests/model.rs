@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use abi::{CapType, ErrorKind, PAGE_SIZE, Rights};
 
-use crate::fake::Fake;
+use crate::fake::{Fake, is_of_unit};
 use crate::map::window;
 use crate::slot::{Flags, Slot, SlotRef};
 use crate::{MapArgs, RetypeArgs};
@@ -27,7 +27,7 @@ pub(super) struct Cap {
 }
 
 impl Cap {
-    fn of(s: &Slot) -> Cap {
+    fn of(m: &Fake, s: &Slot) -> Cap {
         let w = window(s);
         Cap {
             ty: s.ty,
@@ -36,7 +36,7 @@ impl Cap {
             size: s.size,
             index: s.index(),
             rights: s.rights,
-            unit: s.unit(),
+            unit: m.occupied().find(|(_, u)| is_of_unit(s, u)).map_or(SlotRef::NONE, |(slot, _)| slot),
             shows: (s.ty == CapType::Mapping).then_some((u64::from(w.count), w.target)),
         }
     }
@@ -77,11 +77,15 @@ pub(super) struct Model {
 impl Model {
     /// What is really there.
     pub(super) fn real(m: &Fake) -> BTreeMap<SlotRef, Cap> {
-        m.occupied().map(|(slot, s)| (slot, Cap::of(s))).collect()
+        m.occupied().map(|(slot, s)| (slot, Cap::of(m, s))).collect()
+    }
+
+    fn of(&self, unit: SlotRef) -> impl Iterator<Item = &Cap> {
+        self.caps.values().filter(move |c| c.unit == unit)
     }
 
     fn held(&self, unit: SlotRef) -> usize {
-        self.caps.values().filter(|c| c.unit == unit).count()
+        self.of(unit).count()
     }
 
     fn copies(&self, identity: Identity) -> usize {
@@ -266,6 +270,66 @@ impl Model {
             self.caps.insert(dst.plus(i as u32), cap);
         }
         self.empty.remove(&unit);
+    }
+
+    /// All reasons to refuse to give back a part of a unit.
+    pub(super) fn trim_errors(&self, unit: SlotRef, offset: u64, bytes: u64, dst: SlotRef) -> Vec<ErrorKind> {
+        let Some(c) = self.caps.get(&unit) else { return vec![ErrorKind::EmptySlot] };
+        if c.ty != CapType::Unit {
+            return vec![ErrorKind::WrongType];
+        }
+        let mut errors = Vec::new();
+        if bytes == 0 || bytes == c.size {
+            errors.push(ErrorKind::BadSize);
+        }
+        if !offset.is_multiple_of(PAGE_SIZE) || !bytes.is_multiple_of(PAGE_SIZE) {
+            errors.push(ErrorKind::Unaligned);
+        }
+        if self.zeroed.get(&unit).copied().unwrap_or(0) != c.size {
+            errors.push(ErrorKind::UnitNotZeroed);
+        }
+        let (from, to) = (
+            u128::from(c.base) + u128::from(offset),
+            u128::from(c.base) + u128::from(offset) + u128::from(bytes),
+        );
+        if to > u128::from(c.end()) {
+            errors.push(ErrorKind::OutOfRange);
+        }
+        if self.of(unit).any(|o| u128::from(o.base) < to && u128::from(o.end()) > from) {
+            errors.push(ErrorKind::Overlap);
+        }
+        if self.caps.contains_key(&dst) {
+            errors.push(ErrorKind::SlotOccupied);
+        }
+        errors
+    }
+
+    pub(super) fn trim(&mut self, unit: SlotRef, offset: u64, bytes: u64, dst: SlotRef) {
+        let old = self.caps[&unit].clone();
+        let behind = Cap { base: old.base + offset + bytes, size: old.size - offset - bytes, ..old.clone() };
+        let (mut parts, before) = (Vec::new(), Cap { size: offset, ..old });
+        if offset == 0 {
+            parts.push((unit, behind));
+        } else {
+            parts.push((unit, before));
+            if behind.size != 0 {
+                parts.push((dst, behind));
+            }
+        }
+        for (slot, part) in parts {
+            for cap in self
+                .caps
+                .values_mut()
+                .filter(|c| c.unit == unit && part.base <= c.base && c.base < part.end())
+            {
+                cap.unit = slot;
+            }
+            self.zeroed.insert(slot, part.size);
+            self.caps.insert(slot, part);
+            if self.held(slot) == 0 && self.empty.insert(slot) {
+                self.zeroed.insert(slot, 0);
+            }
+        }
     }
 
     /// The address of a VNode in its address space, if it has one.

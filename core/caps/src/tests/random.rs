@@ -393,6 +393,38 @@ impl Run {
         }
     }
 
+    /// Gives back a part of a unit: mostly one over which there is nothing, if a few tries find one.
+    fn trim(&mut self, d: &mut Dice) {
+        let unit = self.source(d, |s| s.ty == CapType::Unit && s.aux64 == s.size);
+        let s = *self.w.get(unit);
+        let pages = (s.size / PAGE_SIZE).max(2);
+        let (mut offset, mut bytes) = (0, 0);
+        for _ in 0..20 {
+            offset = if d.one_in(3) { 0 } else { d.below(pages) * PAGE_SIZE };
+            bytes = (1 + d.below(pages - 1)) * PAGE_SIZE;
+            let (from, to) = (s.base + offset, s.base + offset + bytes);
+            let of_unit = |o: &Slot| crate::fake::is_of_unit(o, &s) && o.base < to && o.end() > from;
+            if to <= s.end() && !self.w.m.occupied().any(|(_, o)| of_unit(o)) {
+                break;
+            }
+        }
+        if d.one_in(20) {
+            (offset, bytes) = (d.roll() >> d.below(64), d.roll() >> d.below(64));
+        }
+        let dst = self.destination(d, 1, CapType::Unit);
+        let errors = self.model.as_ref().map(|m| m.trim_errors(unit, offset, bytes, dst));
+        let result = self.w.db.trim_unit(&mut self.w.m, unit, offset, bytes, dst);
+        let place = match offset {
+            0 => "before",
+            _ if offset + bytes == s.size => "behind",
+            _ => "between",
+        };
+        self.agree(&format!("trim {place}"), s.ty, result, errors);
+        if let (Ok(()), Some(model)) = (result, &mut self.model) {
+            model.trim(unit, offset, bytes, dst);
+        }
+    }
+
     fn resize(&mut self, d: &mut Dice) {
         let old = self.source(d, |s| s.ty == CapType::L1CNode && s.base != page(0));
         let size = self.w.get(old).size;
@@ -423,7 +455,9 @@ impl Run {
             return;
         }
         while self.w.db.zero_unit(&mut self.w.m, unit) == Ok(Progress::More) {}
-        let inner = RetypeArgs { ty: CapType::Ram, offset: 0, ..args };
+        // Sometimes over a part alone, so that the rest can be given back.
+        let before = if d.one_in(2) { d.below(8) * PAGE_SIZE } else { 0 };
+        let inner = RetypeArgs { ty: CapType::Ram, offset: before, object_size: size - 2 * before, count: 1 };
         self.w.db.retype(&mut self.w.m, unit, &inner, ram).unwrap();
         if let Some(model) = &mut self.model {
             model.retype(slot(RAM), &args, unit);
@@ -475,13 +509,14 @@ impl Run {
             21 | 22 => self.touch(d),
             23..27 => self.delete(d),
             27 => self.revoke(d),
-            28 => self.unit(d),
+            28 if d.one_in(2) => self.unit(d),
+            28 => self.trim(d),
             29 if d.one_in(2) => self.resize(d),
             30 => self.grow(d),
             _ if self.model.is_none() => {
                 let _ = self.w.db.step(&mut self.w.m, d.below(30) as u32);
             }
-            _ => {}
+            _ => self.trim(d),
         }
         self.w.check();
         if let Some(model) = &self.model {

@@ -113,7 +113,7 @@ fn a_revocation_ends_by_its_own_size_while_somebody_else_makes_zombies() {
             assert!(calls <= 2 + 2 * work(100) / BUDGET, "{calls} calls, {made} zombies made");
         }
         assert!(w.m.is_zero(page(RAM_PAGE), 40 * PAGE_SIZE), "the memory is back");
-        assert_eq!(w.get(slot(UNIT)).held(), 1);
+        assert_eq!(w.held(slot(UNIT)), 1);
         assert_ne!(zombies(&w, THEIR_FIRST, THEIR_PAGES), 0);
         w.check();
         w.reap();
@@ -142,7 +142,7 @@ fn what_hangs_from_a_revoked_cnode_goes_with_it_though_it_lies_elsewhere() {
         assert!(calls < 200, "without end");
     }
     w.check();
-    assert_eq!(w.get(slot(50)).held(), 0, "something of it is left");
+    assert_eq!(w.held(slot(50)), 0, "something of it is left");
     assert_eq!(w.m.empty_units, 1);
     assert_ne!(zombies(&w, THEIR_FIRST, THEIR_PAGES), 0);
     w.tear_down();

@@ -15,7 +15,7 @@ fn retype_carves_without_overlap() {
     };
     frame(&mut w, 4 * p, 2 * p, 3, A).unwrap();
     assert_eq!(w.get(slot(A + 2)).base(), page(RAM_PAGE + 8));
-    assert_eq!(w.get(slot(A + 2)).unit(), slot(UNIT));
+    assert_eq!(w.held(slot(UNIT)), 4);
     for (offset, size) in [(0, 5), (4, 1), (9, 1), (9, 8), (0, 64), (5, 1)] {
         let result = frame(&mut w, offset * p, size * p, 1, B);
         assert_eq!(result, Err(ErrorKind::Overlap), "{offset} {size}");

@@ -21,7 +21,7 @@ fn revoke_takes_copies_and_descendants_and_nothing_else() {
     w.revoke(slot(63)).unwrap();
     assert!(w.get(slot(MEMORY)).is_empty() && w.get(slot(64)).is_empty());
     assert!((A..A + 7).all(|i| w.get(slot(i)).is_empty()) && w.get(slot(C)).is_empty());
-    assert_eq!((w.get(slot(UNIT)).held(), w.get(slot(60)).held()), (1, 2));
+    assert_eq!((w.held(slot(UNIT)), w.held(slot(60))), (1, 2));
     assert!(w.m.asids.is_empty());
     w.tear_down();
 }
@@ -116,7 +116,7 @@ fn cnodes_that_contain_each_other_and_themselves_end_by_revocation() {
     }
     w.revoke(slot(MEMORY)).unwrap();
     assert!(w.m.is_zero(page(RAM_PAGE), 12 * PAGE_SIZE));
-    assert_eq!(w.get(slot(UNIT)).held(), 1);
+    assert_eq!(w.held(slot(UNIT)), 1);
     w.tear_down();
 }
 

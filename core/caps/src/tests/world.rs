@@ -2,7 +2,7 @@
 
 use abi::{CapType, ErrorKind, PAGE_SIZE, Rights};
 
-use crate::fake::{Checker, Fake, MEMORY_BASE};
+use crate::fake::{Checker, Fake, MEMORY_BASE, is_of_unit};
 use crate::machine::Machine;
 use crate::slot::{Slot, SlotRef};
 use crate::{BUDGET, Db, MapArgs, Progress, RetypeArgs, Root};
@@ -78,6 +78,24 @@ impl World {
 
     pub(super) fn get(&self, slot: SlotRef) -> &Slot {
         self.m.slot(slot)
+    }
+
+    /// Capabilities of a unit, copies included.
+    pub(super) fn held(&self, unit: SlotRef) -> usize {
+        self.m.occupied().filter(|(_, s)| is_of_unit(s, self.get(unit))).count()
+    }
+
+    /// Gives back pages of a unit, from page `first` of it on.
+    pub(super) fn trim(
+        &mut self,
+        unit: SlotRef,
+        first: u64,
+        pages: u64,
+        dst: SlotRef,
+    ) -> Result<(), ErrorKind> {
+        let result = self.db.trim_unit(&mut self.m, unit, first * PAGE_SIZE, pages * PAGE_SIZE, dst);
+        self.check();
+        result
     }
 
     /// Retypes; sizes and offsets in bytes.
