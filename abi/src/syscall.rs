@@ -125,6 +125,10 @@ syscalls! {
     SliceRequest = 35;
     /// `x0` Kernel: a driver owns the console from now on; the kernel's log goes there no longer.
     ConsoleRelease = 36;
+    /// `x0` Unit, zeroed to its end; `x1` byte offset, `x2` bytes: this part goes back to the root that the Unit was made of. What
+    /// is left before and behind are units of their own. (`x3`, `x4`) empty slot for the one behind; it stays empty if
+    /// nothing is left on one of the sides. Error `Overlap` when a capability covers any of the part.
+    UnitTrim = 37;
 }
 
 /// Flag of [`Syscall::Map`]: fill the window at once.

@@ -64,7 +64,7 @@ const fn page(number: u64) -> CapAddr {
 /// A system call, three times in four with arguments of the right kinds.
 pub fn call(input: &mut Unstructured) -> Result<(u64, Args)> {
     let (number, kinds) = if input.ratio(1, 4)? {
-        (input.int_in_range(0..=38)?, [Any; 7])
+        (input.int_in_range(0..=39)?, [Any; 7])
     } else {
         let (number, kinds) = input.choose(SHAPES)?;
         (*number as u64, *kinds)
@@ -113,6 +113,7 @@ const SHAPES: &[(Syscall, [Kind; 7])] = &[
     (Syscall::UnitZero, [MEMORY, Any, Any, Any, Any, Any, Any]),
     (Syscall::UnitPull, [MEMORY, Any, Any, Any, Any, Any, Any]),
     (Syscall::UnitWatch, [MEMORY, NOTIFY, Any, Any, Any, Any, Any]),
+    (Syscall::UnitTrim, [MEMORY, Offset, Size, CNode, ANY_CAP, Any, Any]),
 ];
 
 /// A word of any kind.

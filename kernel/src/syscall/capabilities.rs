@@ -94,6 +94,13 @@ pub(super) fn zero_unit(core: &mut Core, a: Args) -> Result<Reply, Error> {
     Ok(progress(core, done))
 }
 
+pub(super) fn trim_unit(core: &mut Core, a: Args) -> Result<Reply, Error> {
+    let unit = lookup_argument(core, a[0], 0)?;
+    let behind = slot_pair(core, &a, 3, CapType::Unit)?;
+    core.db.trim_unit(&mut core.machine, unit, a[1], a[2], behind)?;
+    Ok(DONE)
+}
+
 /// Checks that argument 0 is a memory server's root.
 fn root_ram(core: &Core, a: &Args) -> Result<(), Error> {
     let found = capability(core, a, 0, CapType::Ram, Rights::NONE)?;

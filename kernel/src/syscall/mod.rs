@@ -79,6 +79,7 @@ pub fn call(core: &mut Core, number: u64, a: Args) -> Result<Reply, Error> {
         UnitZero => capabilities::zero_unit(core, a),
         UnitPull => capabilities::pull_unit(core, a),
         UnitWatch => capabilities::watch_units(core, a),
+        UnitTrim => capabilities::trim_unit(core, a),
     }
 }
 

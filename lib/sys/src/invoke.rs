@@ -326,6 +326,12 @@ impl Cap<Unit> {
     pub fn zero(self) -> Result<()> {
         repeat(Syscall::UnitZero, pad([self.word()]))
     }
+    /// Gives `bytes` bytes from `offset` on, over which no capability may lie, back to the root that it was made of. What is
+    /// left behind them comes to `behind` if something is left before them, too; otherwise that slot stays empty.
+    pub fn trim(self, offset: u64, bytes: u64, behind: impl Into<Slot>) -> Result<()> {
+        let slot = behind.into();
+        call(Syscall::UnitTrim, [self.word(), offset, bytes, slot.cnode.0, slot.index]).map(drop)
+    }
 }
 
 impl Cap<Ram> {

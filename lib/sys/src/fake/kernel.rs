@@ -200,6 +200,7 @@ impl Fake {
             Syscall::CapDelete => self.delete(x[0], x[1])?,
             Syscall::UnitZero => answer[1] = self.zero_unit(x[0])?,
             Syscall::UnitPull => (answer[1], answer[2], answer[3]) = self.pull_unit(x[0])?,
+            Syscall::UnitTrim => self.trim_unit(&x)?,
             Syscall::CapRevoke => answer[1] = self.revoke(x[1])?,
             Syscall::CSpaceResize => self.resize(x[1])?,
             Syscall::Map => self.map(&x)?,
@@ -232,7 +233,7 @@ impl Fake {
     }
 
     /// Puts a capability into an own slot, which must be free and exist.
-    fn put(&mut self, address: u64, argument: u8, capability: Capability) -> Result<()> {
+    pub(super) fn put(&mut self, address: u64, argument: u8, capability: Capability) -> Result<()> {
         let at = CapAddr(address);
         if at.l1() >= self.root_slots {
             return Err(Error::new(ErrorKind::AddressOutOfRange, argument));

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use abi::{CapType, Error, ErrorKind};
+use abi::{CapType, Error, ErrorKind, PAGE_SIZE};
 
 use super::kernel::{Capability, Fake};
 use crate::Result;
+use crate::syscalls::Arguments;
 
 /// Bytes that one call zeroes, as in the kernel.
 const ZERO_CHUNK: u64 = 64 * 1024;
@@ -50,6 +51,50 @@ impl Fake {
         let done = self.units.zeroed.entry(unit.base).or_default();
         *done = unit.size.min(*done + ZERO_CHUNK);
         Ok(u64::from(*done < unit.size))
+    }
+
+    /// Gives a part of a Unit back: what is left are units, listed if they have no capabilities.
+    pub(super) fn trim_unit(&mut self, x: &Arguments) -> Result<()> {
+        let unit = self.get(x[0], 0)?;
+        if unit.kind != CapType::Unit {
+            return Err(Error::new(ErrorKind::WrongType, 0));
+        }
+        let (offset, bytes) = (x[1], x[2]);
+        if !offset.is_multiple_of(PAGE_SIZE) || !bytes.is_multiple_of(PAGE_SIZE) {
+            return Err(ErrorKind::Unaligned.into());
+        }
+        if bytes == 0 || bytes == unit.size {
+            return Err(ErrorKind::BadSize.into());
+        }
+        if offset.checked_add(bytes).is_none_or(|end| end > unit.size) {
+            return Err(ErrorKind::OutOfRange.into());
+        }
+        if !self.units.is_zero(&unit) {
+            return Err(ErrorKind::UnitNotZeroed.into());
+        }
+        let (from, to) = (unit.base + offset, unit.base + offset + bytes);
+        let covers = |it: &Capability| it.base < to && from < it.base + it.size;
+        if self.slots.iter().any(|(at, it)| self.is_member(*at, it, &unit) && covers(it)) {
+            return Err(ErrorKind::Overlap.into());
+        }
+        let before = Capability { size: offset, ..unit };
+        let behind =
+            Capability { base: unit.base + offset + bytes, size: unit.size - offset - bytes, ..unit };
+        if offset != 0 && behind.size != 0 {
+            self.put(x[4], 4, behind)?;
+        } else if self.slots.contains_key(&x[4]) {
+            return Err(Error::new(ErrorKind::SlotOccupied, 4));
+        }
+        self.units.zeroed.remove(&unit.base);
+        self.slots.insert(x[0], if offset == 0 { behind } else { before });
+        for part in [before, behind].into_iter().filter(|part| part.size != 0) {
+            self.units.zeroed.insert(part.base, part.size);
+            if !self.is_held(&part) {
+                self.units.zeroed.remove(&part.base);
+                self.units.empty.push_back((part.base, part.size));
+            }
+        }
+        Ok(())
     }
 
     /// A unit without capabilities inside the Ram at this address, and whether there are more.
