@@ -15,6 +15,16 @@ errors! {
         OutOfMemory => "not enough free memory",
         /// The domain would have more than its limit.
         OverQuota => "the memory quota of this domain is used up",
+        /// The range to give back lies outside the memory that the service has.
+        NotManaged => "the range lies outside the memory of this core",
+        /// Nothing is allocated where the range begins: it never was, or is free already.
+        NotAllocated => "nothing is allocated there: never, or not any more",
+        /// The range begins in memory that was allocated for another domain.
+        NotYours => "this memory was allocated for another domain",
+        /// The range ends behind the allocation in which it begins.
+        BeyondAllocation => "the range goes beyond the end of its allocation",
+        /// A capability over some of the range exists: over a part of it, all of it, or more than it.
+        InUse => "a capability covers part of this range",
         /// The server ran out of something of its own (capability slots).
         Exhausted => "the memory service is out of resources",
     }
@@ -45,12 +55,18 @@ pub struct Account {
 
 /// Serves the RAM of a core.
 ///
-/// There is no call to free: memory comes back when the last capability over it is gone.
+/// There is no call to free: an allocation comes back when the last capability over it is gone. Before that, what no capability
+/// covers any more can be given back by [`Memory::trim`].
 #[ipc::interface(limit = 4096)]
 pub trait Memory {
     /// `bytes` of zeroed RAM (a multiple of 4096) at an address that is a multiple of `align` (a power of two,
     /// at least 4096), as one `Ram` capability. Frees itself with the last capability over it.
     async fn allocate(&self, bytes: u64, align: u64) -> Result<Capability, MemoryError>;
+
+    /// Takes back `bytes` bytes from physical address `base` on (both multiples of 4096), a part of one allocation of the
+    /// caller's over which no capability lies any more. What is left before and behind are two allocations from then on,
+    /// each of which frees itself with the last capability over it.
+    async fn trim(&self, base: u64, bytes: u64) -> Result<(), MemoryError>;
 
     /// What there is and what is used, a core an entry.
     async fn status(&self) -> Result<Vec<CoreMemory>, MemoryError>;

@@ -145,6 +145,17 @@ pub fn allocate(bytes: u64, align: u64) -> Result<CapAddr, RtError> {
     })
 }
 
+/// Gives `bytes` bytes from physical address `base` on back to the memory service: a part of what it was once given by
+/// [`allocate`], over which no capability lies any more, neither here nor elsewhere. So that what is kept of a large allocation does not
+/// keep all of it. The whole of an allocation goes back by itself.
+///
+/// # Errors
+/// Those of the memory service; `NotAllocated` without one.
+pub fn trim(base: u64, bytes: u64) -> Result<(), MemoryError> {
+    let service = names::memory_service().map_err(|_| MemoryError::NotAllocated)?;
+    service.trim(base, bytes)
+}
+
 /// What this domain has of the memory, by the memory service's account, and may have.
 ///
 /// # Errors

@@ -372,7 +372,12 @@ pub(crate) fn ask_memory(bytes: u64, align: u64) -> Result<CapAddr, RtError> {
             | MemoryError::OverQuota
             | MemoryError::Exhausted
             | MemoryError::BadSize
-            | MemoryError::BadAlignment,
+            | MemoryError::BadAlignment
+            | MemoryError::NotManaged
+            | MemoryError::NotAllocated
+            | MemoryError::NotYours
+            | MemoryError::BeyondAllocation
+            | MemoryError::InUse,
         ) => Err(RtError::OutOfMemory),
     }
 }

@@ -25,7 +25,7 @@ use alloc::vec::Vec;
 use abi::{CapAddr, PAGE_SIZE};
 use domain::servers::FIRST_PROCESS;
 use interfaces::{Account, MemoryError};
-use region::{Error, Node, Regions, RootId};
+use region::{Error, NODES_PER_OPERATION, Node, Regions, RootId};
 
 /// Alignments that are told apart when a best fit is looked for: a page, what one level 3 table covers, what one level 2
 /// table covers. Others are served as the next larger one.
@@ -58,6 +58,21 @@ pub struct Grant {
     pub offset: u64,
     /// Bytes.
     pub size: u64,
+}
+
+/// A part of an allocation that can be taken back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cut {
+    /// Physical address; names the allocation.
+    pub allocation: u64,
+    /// Its Unit capability.
+    pub unit: CapAddr,
+    /// Bytes of it that come before the part, 0 for none.
+    pub before: u64,
+    /// Bytes of the part.
+    pub bytes: u64,
+    /// Bytes that come behind it, 0 for none.
+    pub behind: u64,
 }
 
 struct Root {
@@ -254,13 +269,64 @@ impl Books {
         let _ = self.regions.free(base);
     }
 
+    /// The part of an allocation of `domain` that these `bytes` bytes from physical address `base` on are. It can be
+    /// [cut out](Books::cut) as long as nothing else has happened.
+    ///
+    /// # Errors
+    /// `BadSize`, `NotManaged`, `NotAllocated`, `NotYours`, `BeyondAllocation`; `Exhausted` without memory for the books themselves.
+    pub fn part(&mut self, base: u64, bytes: u64, domain: u64) -> Result<Cut, MemoryError> {
+        if bytes == 0 || !bytes.is_multiple_of(PAGE_SIZE) || !base.is_multiple_of(PAGE_SIZE) {
+            return Err(MemoryError::BadSize);
+        }
+        self.regions.find(base).ok_or(MemoryError::NotManaged)?;
+        let below = self.allocations.range(..=base).next_back();
+        let (&allocation, it) =
+            below.filter(|(at, it)| base - **at < it.size).ok_or(MemoryError::NotAllocated)?;
+        if it.domain != Some(domain) {
+            // What is in the stock is nobody's.
+            return Err(if it.domain.is_some() { MemoryError::NotYours } else { MemoryError::NotAllocated });
+        }
+        let before = base - allocation;
+        let behind = (it.size - before).checked_sub(bytes).ok_or(MemoryError::BeyondAllocation)?;
+        let unit = it.unit;
+        // What is there may still do.
+        let _ = self.provide_nodes();
+        if self.regions.spare_nodes() < NODES_PER_OPERATION {
+            return Err(MemoryError::Exhausted);
+        }
+        Ok(Cut { allocation, unit, before, bytes, behind })
+    }
+
+    /// Makes a part of an allocation free. What is left behind it is an allocation of its own, with this Unit if there is
+    /// something before it, too, and otherwise with the one that there was.
+    pub fn cut(&mut self, cut: &Cut, unit_behind: CapAddr) {
+        let Some(mut it) = self.allocations.remove(&cut.allocation) else { return };
+        let (base, domain) = (cut.allocation + cut.before, it.domain);
+        if cut.before != 0 {
+            it.size = cut.before;
+            let unit = core::mem::replace(&mut it.unit, unit_behind);
+            self.allocations.insert(cut.allocation, Allocation { unit, size: cut.before, domain });
+        }
+        if cut.behind != 0 {
+            it.size = cut.behind;
+            self.allocations.insert(base + cut.bytes, it);
+        }
+        if let Some(domain) = domain {
+            self.discharge(domain, cut.bytes);
+        }
+        // Records and regions are cut together, and the node was there.
+        let _ = self.regions.free_part(base, cut.bytes);
+    }
+
     /// The first allocation of a domain from `base` on, among the next `LOOKED_THROUGH`: where it is, its Unit and its
-    /// number. And where to look on, if there are more.
+    /// number. And where to look on, if there may be more: behind the beginning of what was found, because that may have moved on
+    /// until then.
     pub fn of_domain(&self, domain: u64, base: u64) -> (Option<(u64, CapAddr)>, Option<u64>) {
         let mut rest = self.allocations.range(base..);
         let own = |(&base, it): (&u64, &Allocation)| (it.domain == Some(domain)).then_some((base, it.unit));
         let found = rest.by_ref().take(LOOKED_THROUGH).find_map(own);
-        (found, rest.next().map(|(&base, _)| base))
+        let next = found.map(|(base, _)| base + PAGE_SIZE);
+        (found, next.or_else(|| rest.next().map(|(&base, _)| base)))
     }
 
     /// Whether the allocation at `base` is the domain's.
@@ -464,6 +530,76 @@ mod tests {
         assert_eq!(books.status().used, PAGE_SIZE);
         books.take_back(other.base);
         assert_eq!(books.status().used, 0);
+    }
+
+    /// The Unit of what is left behind a part.
+    const BEHIND: CapAddr = CapAddr(0x334);
+
+    #[test]
+    fn what_is_left_of_an_allocation_are_allocations_and_all_comes_together_again() {
+        let mut books = large();
+        let before = books.status();
+        let base = books.grant(8 * MIB, PAGE_SIZE, PROGRAM).unwrap().base;
+        let cut = |books: &mut Books, at, bytes, expected: (u64, u64, u64)| {
+            let cut = books.part(base + at, bytes, PROGRAM).unwrap();
+            assert_eq!((cut.allocation - base, cut.before, cut.behind), expected);
+            books.cut(&cut, BEHIND);
+            cut.unit
+        };
+        assert_eq!(cut(&mut books, 2 * MIB, MIB, (0, 2 * MIB, 5 * MIB)), UNIT);
+        assert_eq!(cut(&mut books, 3 * MIB, MIB, (3 * MIB, 0, 4 * MIB)), BEHIND);
+        assert_eq!(cut(&mut books, 7 * MIB, MIB, (4 * MIB, 3 * MIB, 0)), BEHIND);
+        assert_eq!((books.account(PROGRAM).used, books.status().used), (5 * MIB, 5 * MIB));
+        assert_eq!((books.unit(base), books.unit(base + 4 * MIB)), (Some(UNIT), Some(BEHIND)));
+        assert_eq!(books.of_domain(PROGRAM, base + PAGE_SIZE).0, Some((base + 4 * MIB, BEHIND)));
+        books.take_back(base + 4 * MIB);
+        books.take_back(base);
+        assert_eq!(books.status(), before);
+        assert!(books.allocations.is_empty() && books.domains.is_empty());
+        assert!(books.grant(64 * MIB, PAGE_SIZE, SERVER).is_ok(), "free neighbours have merged");
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_taken_back_is_refused_and_says_why() {
+        let mut books = large();
+        let base = books.grant(MIB, PAGE_SIZE, PROGRAM).unwrap().base;
+        let other = books.grant(MIB, PAGE_SIZE, OTHER).unwrap().base;
+        let page = books.grant(PAGE_SIZE, PAGE_SIZE, PROGRAM).unwrap().base;
+        assert!(books.stock(page));
+        let before = books.status();
+        for (at, bytes, error) in [
+            (base, 0, MemoryError::BadSize),
+            (base, 100, MemoryError::BadSize),
+            (base + 1, PAGE_SIZE, MemoryError::BadSize),
+            (base, MIB + PAGE_SIZE, MemoryError::BeyondAllocation),
+            (base + MIB - PAGE_SIZE, 2 * PAGE_SIZE, MemoryError::BeyondAllocation),
+            (base, u64::MAX - 4095, MemoryError::BeyondAllocation),
+            (other, PAGE_SIZE, MemoryError::NotYours),
+            (other + MIB - PAGE_SIZE, PAGE_SIZE, MemoryError::NotYours),
+            (page, PAGE_SIZE, MemoryError::NotAllocated),
+            (base + 32 * MIB, PAGE_SIZE, MemoryError::NotAllocated),
+            (base - PAGE_SIZE, PAGE_SIZE, MemoryError::NotManaged),
+            (u64::MAX - 4095, PAGE_SIZE, MemoryError::NotManaged),
+        ] {
+            assert_eq!(books.part(at, bytes, PROGRAM), Err(error), "{at:#x} {bytes:#x}");
+        }
+        assert_eq!((books.status(), books.account(PROGRAM).used), (before, MIB));
+    }
+
+    #[test]
+    fn without_nodes_no_part_is_taken_back_until_there_are_some() {
+        let mut books = large();
+        let base = books.grant(MIB, PAGE_SIZE, PROGRAM).unwrap().base;
+        // More than there can be.
+        books.next_nodes = 1 << 56;
+        while books.regions.spare_nodes() >= NODES_PER_OPERATION {
+            books.grant(PAGE_SIZE, PAGE_SIZE, PROGRAM).unwrap();
+        }
+        let before = books.status();
+        assert_eq!(books.part(base + PAGE_SIZE, PAGE_SIZE, PROGRAM), Err(MemoryError::Exhausted));
+        assert_eq!(books.status(), before);
+        books.next_nodes = NODE_CHUNK;
+        assert!(books.part(base + PAGE_SIZE, PAGE_SIZE, PROGRAM).is_ok());
     }
 
     #[test]

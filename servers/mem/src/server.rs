@@ -9,7 +9,7 @@ use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
 
-use abi::{CapAddr, PAGE_SIZE, Syscall};
+use abi::{CapAddr, ErrorKind, PAGE_SIZE, Syscall};
 use domain::servers::mem::{EXTRA_CORE, EXTRA_ROOTS, root};
 use domain::servers::{ACCOUNT_CLIENTS, FIRST_PROCESS, MEM_DOMAIN, MEMORY_ACCOUNTS, MEMORY_CLIENTS};
 use interfaces::{
@@ -20,7 +20,7 @@ use ipc::{Caller, Capability};
 use rt::{RtError, slots};
 use sys::{Cap, Ram, Syscalls, Unit};
 
-use crate::books::{Books, Grant};
+use crate::books::{Books, Cut, Grant};
 
 #[cfg(test)]
 mod tests;
@@ -314,6 +314,38 @@ impl Store {
         }
     }
 
+    /// Takes back a part of an allocation that no capability covers.
+    async fn trim_part(&self, base: u64, bytes: u64, domain: u64) -> Result<(), MemoryError> {
+        // What the domain gave up before it asked is not allocated any more.
+        self.take_back().await;
+        self.provide_own()?;
+        let cut = self.books.borrow_mut().part(base, bytes, domain)?;
+        if cut.before == 0 && cut.behind == 0 {
+            // It would have come back by itself.
+            return Err(MemoryError::InUse);
+        }
+        self.cut(&cut)
+    }
+
+    /// Cuts the Unit first, which is done or refused at once, and then the books, where nothing is refused any more.
+    fn cut(&self, cut: &Cut) -> Result<(), MemoryError> {
+        let behind = slots::allocate().map_err(exhausted)?;
+        if let Err(error) = Cap::<Unit>::new(cut.unit).trim(cut.before, cut.bytes, behind) {
+            slots::release(behind);
+            return Err(match error.kind {
+                ErrorKind::Overlap => MemoryError::InUse,
+                // It is not given yet, or has come back and waits to be pulled.
+                ErrorKind::UnitNotZeroed => MemoryError::NotAllocated,
+                _ => MemoryError::Exhausted,
+            });
+        }
+        if cut.before == 0 || cut.behind == 0 {
+            slots::release(behind);
+        }
+        self.books.borrow_mut().cut(cut, behind);
+        Ok(())
+    }
+
     /// Takes memory for the server itself before what it lives on runs out.
     fn provide_own(&self) -> Result<(), MemoryError> {
         // The heap takes a piece that is a little larger than what it is asked for.
@@ -356,6 +388,10 @@ fn exhausted(_: RtError) -> MemoryError {
 impl Memory for Store {
     async fn allocate(&self, caller: &Caller, bytes: u64, align: u64) -> Result<Capability, MemoryError> {
         self.make(bytes, align, caller.domain).await.map(Capability::give)
+    }
+
+    async fn trim(&self, caller: &Caller, base: u64, bytes: u64) -> Result<(), MemoryError> {
+        self.trim_part(base, bytes, caller.domain).await
     }
 
     async fn status(&self, _: &Caller) -> Result<Vec<CoreMemory>, MemoryError> {

@@ -300,12 +300,196 @@ fn the_stock_is_in_nobodys_way() {
     assert_eq!(whole, [true, true]);
 }
 
+fn trim(store: &Store, base: u64, bytes: u64) -> Result<(), MemoryError> {
+    now(store.trim(&Caller { channel: 1, domain: PROGRAM }, base, bytes))
+}
+
+fn base_of(ram: CapAddr) -> u64 {
+    Cap::<Ram>::new(ram).identify().unwrap().base
+}
+
+/// As a client that makes frames of parts, from a page on so many, of its only capability to the memory, and loses that.
+fn keep_parts<const N: usize>(ram: CapAddr, parts: [(u64, u64); N]) -> [CapAddr; N] {
+    let frames = parts.map(|(first, pages)| {
+        let slot = slots::allocate().unwrap();
+        Cap::<Ram>::new(ram).retype::<sys::Frame>(first * PAGE_SIZE, pages * PAGE_SIZE, 1, slot).unwrap();
+        slot
+    });
+    lose(ram);
+    frames
+}
+
+#[test]
+fn what_is_kept_of_an_allocation_does_not_keep_all_of_it() {
+    let store = store(2 * MIB);
+    let before = store.picture();
+    let ram = now(store.make(4 * MIB, PAGE_SIZE, PROGRAM)).unwrap();
+    let base = base_of(ram);
+    let [page, end] = keep_parts(ram, [(100, 1), (1000, 24)]);
+    trim(&store, base + 101 * PAGE_SIZE, 899 * PAGE_SIZE).unwrap();
+    trim(&store, base, 100 * PAGE_SIZE).unwrap();
+    assert_eq!(store.books.borrow().account(PROGRAM).used, 25 * PAGE_SIZE);
+    assert_eq!(store.picture().status.used, 25 * PAGE_SIZE);
+    // What came back is handed out to others.
+    let other = now(store.make(899 * PAGE_SIZE, PAGE_SIZE, PROGRAM + 1)).unwrap();
+    assert_eq!(base_of(other), base + 101 * PAGE_SIZE);
+    assert_eq!(trim(&store, base + 101 * PAGE_SIZE, PAGE_SIZE), Err(MemoryError::NotYours));
+    lose(end);
+    now(store.take_back());
+    assert_eq!(store.books.borrow().account(PROGRAM).used, PAGE_SIZE, "each part for itself");
+    lose(page);
+    lose(other);
+    now(store.take_back());
+    store.clear_stock();
+    assert_eq!(store.picture(), before);
+}
+
+#[test]
+fn what_is_covered_or_not_there_is_not_taken_back() {
+    let store = store(2 * MIB);
+    let ram = now(store.make(MIB, PAGE_SIZE, PROGRAM)).unwrap();
+    let base = base_of(ram);
+    let before = store.picture();
+    assert_eq!(trim(&store, base, PAGE_SIZE), Err(MemoryError::InUse), "by the capability over all of it");
+    assert_eq!(trim(&store, base, MIB), Err(MemoryError::InUse));
+    assert_eq!(trim(&store, base + 100, PAGE_SIZE), Err(MemoryError::BadSize));
+    assert_eq!(trim(&store, base + MIB, PAGE_SIZE), Err(MemoryError::NotAllocated));
+    assert_eq!(trim(&store, 0, PAGE_SIZE), Err(MemoryError::NotManaged));
+    assert_eq!(store.picture(), before);
+    let [frame] = keep_parts(ram, [(10, 20)]);
+    let before = store.picture();
+    for (first, pages) in [(10, 20), (9, 2), (29, 2), (0, 255), (15, 1)] {
+        let part = trim(&store, base + first * PAGE_SIZE, pages * PAGE_SIZE);
+        assert_eq!(part, Err(MemoryError::InUse), "{first} {pages}");
+    }
+    assert_eq!(store.picture(), before);
+    trim(&store, base, 10 * PAGE_SIZE).unwrap();
+    assert_eq!(trim(&store, base, 10 * PAGE_SIZE), Err(MemoryError::NotAllocated), "free already");
+    lose(frame);
+    assert_eq!(
+        trim(&store, base + 10 * PAGE_SIZE, PAGE_SIZE),
+        Err(MemoryError::NotAllocated),
+        "it has come back"
+    );
+}
+
+#[test]
+fn what_is_not_given_yet_cannot_be_trimmed() {
+    let store = store(2 * MIB);
+    let before = store.picture();
+    {
+        let mut making = pin!(store.make(4 * MIB, PAGE_SIZE, PROGRAM));
+        assert!(poll(making.as_mut()).is_pending());
+        let (base, _) = store.books.borrow().of_domain(PROGRAM, 0).0.unwrap();
+        assert_eq!(trim(&store, base, PAGE_SIZE), Err(MemoryError::NotAllocated));
+        assert_eq!(trim(&store, base, 4 * MIB), Err(MemoryError::InUse));
+        let ram = now(making).expect("it is made");
+        assert_eq!(Cap::<Ram>::new(ram).identify().unwrap().size, 4 * MIB);
+        lose(ram);
+    }
+    now(store.take_back());
+    assert_eq!(store.picture(), before);
+}
+
+#[test]
+fn a_failure_at_any_call_of_a_trim_leaves_nothing_behind() {
+    // The first has slots left; the others need a CNode for them, without which the reserve serves.
+    for (at, full) in [(0, false), (1, true), (2, true)] {
+        let run = move || {
+            let store = store(2 * MIB);
+            let ram = now(store.make(MIB, PAGE_SIZE, PROGRAM)).unwrap();
+            let base = base_of(ram);
+            let frames = keep_parts(ram, [(0, 1), (255, 1)]);
+            let taken: Vec<CapAddr> =
+                (32..if full { slots::available() } else { 0 }).map(|_| slots::allocate().unwrap()).collect();
+            let before = store.picture();
+            let begin = calls();
+            refuse_after(at);
+            let cut = trim(&store, base + PAGE_SIZE, 254 * PAGE_SIZE);
+            let number = calls() - begin - 2;
+            if (at, full) == (2, true) {
+                assert_eq!(
+                    (cut, number),
+                    (Ok(()), 2),
+                    "a CNode for the slots, and the call: all are reached"
+                );
+                return;
+            }
+            assert_eq!(cut, Err(MemoryError::Exhausted), "call {at}");
+            let after = store.picture();
+            assert_eq!(
+                (after.status, after.program, after.slots),
+                (before.status, before.program, before.slots)
+            );
+            assert_eq!(after.capabilities, before.capabilities, "after refusing call {at}");
+            trim(&store, base + PAGE_SIZE, 254 * PAGE_SIZE).expect("the next one is done");
+            assert_eq!(store.books.borrow().account(PROGRAM).used, 2 * PAGE_SIZE);
+            frames.into_iter().for_each(lose);
+            now(store.take_back());
+            store.clear_stock();
+            taken.into_iter().for_each(slots::release);
+            assert_eq!(store.picture().status.used, 0);
+            assert_eq!(sys::fake::with(|fake| fake.count(CapType::Unit)), 0);
+        };
+        std::thread::spawn(run).join().unwrap();
+    }
+}
+
+#[test]
+fn the_end_of_a_domain_finds_what_is_left_of_its_allocations_even_if_they_are_trimmed_meanwhile() {
+    for first in [1, 0] {
+        let run = move || {
+            let store = store(2 * MIB);
+            let ram = now(store.make(MIB, PAGE_SIZE, PROGRAM)).unwrap();
+            let base = base_of(ram);
+            let parts = if first == 0 { [(1, 1), (255, 1)] } else { [(0, 1), (255, 1)] };
+            let frames = keep_parts(ram, parts);
+            let copies: Vec<CapAddr> = (0..8).map(|_| slots::allocate().unwrap()).collect();
+            for (number, &copy) in copies.iter().enumerate() {
+                Cap::<Any>::new(frames[number % 2]).copy_to(copy, sys::Rights::ALL).unwrap();
+            }
+            let caller = Caller { channel: 1, domain: 5 };
+            let mut ending = Box::pin(store.forget(&caller, PROGRAM));
+            assert!(poll(ending.as_mut()).is_pending());
+            assert!(poll(ending.as_mut()).is_pending());
+            let (from, pages) = if first == 0 { (0, 1) } else { (1, 254) };
+            trim(&store, base + from * PAGE_SIZE, pages * PAGE_SIZE).unwrap();
+            now(ending).unwrap();
+            assert_eq!(store.books.borrow().account(PROGRAM).used, 0, "trimmed from page {first} on");
+            assert!(frames.iter().chain(&copies).all(|&it| Cap::<Any>::new(it).identify().is_err()));
+        };
+        std::thread::spawn(run).join().unwrap();
+    }
+}
+
 /// What clients do, with a call that may be refused.
 #[derive(Clone, Debug)]
 enum Step {
-    Allocate { pages: u64, align: u32, domain: u64, refuse: Option<usize> },
-    Lose { pick: prop::sample::Index },
-    GiveUp { pages: u64, polls: usize },
+    Allocate {
+        pages: u64,
+        align: u32,
+        domain: u64,
+        refuse: Option<usize>,
+    },
+    Lose {
+        pick: prop::sample::Index,
+    },
+    /// Two frames, of some pages at the start and at the end, instead of what there was.
+    Keep {
+        pick: prop::sample::Index,
+        start: u64,
+        end: u64,
+    },
+    Trim {
+        pick: prop::sample::Index,
+        first: u64,
+        pages: u64,
+        refuse: Option<usize>,
+    },
+    GiveUp {
+        pages: u64,
+        polls: usize,
+    },
     TakeBack,
 }
 
@@ -316,9 +500,70 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (pages(), 12u32..22, domain, prop::option::weighted(0.3, 0usize..8))
             .prop_map(|(pages, align, domain, refuse)| Step::Allocate { pages, align, domain, refuse }),
         6 => any::<prop::sample::Index>().prop_map(|pick| Step::Lose { pick }),
+        4 => (any::<prop::sample::Index>(), 0u64..4, 0u64..4)
+            .prop_map(|(pick, start, end)| Step::Keep { pick, start, end }),
+        6 => (any::<prop::sample::Index>(), 0u64..20, 1u64..20, prop::option::weighted(0.3, 0usize..3))
+            .prop_map(|(pick, first, pages, refuse)| Step::Trim { pick, first, pages, refuse }),
         1 => (pages(), 0usize..4).prop_map(|(pages, polls)| Step::GiveUp { pages, polls }),
         2 => Just(Step::TakeBack),
     ]
+}
+
+/// What the clients think: their capabilities, by where they lie, and the allocations of which there are any.
+#[derive(Default)]
+struct Clients {
+    /// Base and bytes of each.
+    held: BTreeMap<CapAddr, (u64, u64)>,
+    /// By base: the domain, and bytes.
+    allocations: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Clients {
+    fn pick(&self, pick: &prop::sample::Index) -> Option<CapAddr> {
+        (!self.held.is_empty()).then(|| *self.held.keys().nth(pick.index(self.held.len())).unwrap())
+    }
+
+    fn covers(&self, base: u64, bytes: u64) -> bool {
+        self.held.values().any(|&(at, size)| at < base + bytes && base < at + size)
+    }
+
+    fn lose(&mut self, ram: CapAddr) {
+        self.held.remove(&ram);
+        lose(ram);
+        self.settle();
+    }
+
+    /// Allocations without capabilities are none any more.
+    fn settle(&mut self) {
+        let gone = |base: &u64, size: u64| !self.covers(*base, size);
+        let empty: Vec<u64> =
+            self.allocations.iter().filter(|(base, it)| gone(base, it.1)).map(|(&base, _)| base).collect();
+        self.allocations.retain(|base, _| !empty.contains(base));
+    }
+
+    fn used(&self, domain: u64) -> u64 {
+        self.allocations.values().filter(|it| it.0 == domain).map(|it| it.1).sum()
+    }
+
+    /// Trims, if the allocation that has the address is the domain's.
+    fn trim(&mut self, base: u64, bytes: u64, domain: u64) -> Result<(), MemoryError> {
+        let below = self.allocations.range(..=base).next_back().map(|(&at, &it)| (at, it));
+        let (at, (owner, size)) =
+            below.filter(|(at, it)| base < at + it.1).ok_or(MemoryError::NotAllocated)?;
+        if owner != domain {
+            return Err(MemoryError::NotYours);
+        }
+        if base + bytes > at + size {
+            return Err(MemoryError::BeyondAllocation);
+        }
+        if self.covers(base, bytes) {
+            return Err(MemoryError::InUse);
+        }
+        self.allocations.insert(at, (domain, base - at));
+        self.allocations.insert(base + bytes, (domain, at + size - base - bytes));
+        self.settle();
+        Ok(())
+    }
 }
 
 proptest! {
@@ -332,7 +577,7 @@ proptest! {
             let store = store(4 * MIB);
             store.books.borrow_mut().set_limit(PROGRAM, 2 * MIB);
             let before = store.picture();
-            let mut held: BTreeMap<CapAddr, (u64, u64)> = BTreeMap::new();
+            let mut clients = Clients::default();
             for step in steps {
                 match step {
                     Step::Allocate { pages, align, domain, refuse } => {
@@ -343,14 +588,47 @@ proptest! {
                         if let Ok(ram) = made {
                             let identity = Cap::<Ram>::new(ram).identify().unwrap();
                             assert_eq!((identity.size, identity.base % (1 << align)), (bytes, 0));
-                            held.insert(ram, (domain, bytes));
+                            clients.held.insert(ram, (identity.base, bytes));
+                            clients.allocations.insert(identity.base, (domain, bytes));
                         }
                     }
                     Step::Lose { pick } => {
-                        if !held.is_empty() {
-                            let ram = *held.keys().nth(pick.index(held.len())).unwrap();
-                            held.remove(&ram);
-                            lose(ram);
+                        if let Some(ram) = clients.pick(&pick) {
+                            clients.lose(ram);
+                        }
+                    }
+                    Step::Keep { pick, start, end } => {
+                        let Some(ram) = clients.pick(&pick) else { continue };
+                        let (base, bytes) = clients.held[&ram];
+                        let pages = bytes / PAGE_SIZE;
+                        if Cap::<Any>::new(ram).identify().unwrap().kind != CapType::Ram || start + end >= pages {
+                            continue;
+                        }
+                        for (first, count) in [(0, start), (pages - end, end)].into_iter().filter(|it| it.1 != 0) {
+                            let (slot, bytes) = (slots::allocate().unwrap(), count * PAGE_SIZE);
+                            Cap::<Ram>::new(ram).retype::<sys::Frame>(first * PAGE_SIZE, bytes, 1, slot).unwrap();
+                            clients.held.insert(slot, (base + first * PAGE_SIZE, bytes));
+                        }
+                        clients.lose(ram);
+                    }
+                    Step::Trim { pick, first, pages, refuse } => {
+                        let Some(near) = clients.pick(&pick) else { continue };
+                        // Around what somebody holds.
+                        let base = (clients.held[&near].0 + first * PAGE_SIZE).saturating_sub(8 * PAGE_SIZE).max(1 << 30);
+                        let bytes = pages * PAGE_SIZE;
+                        now(store.take_back());
+                        let before = store.picture();
+                        sys::fake::with(|fake| fake.refuse_after = refuse);
+                        let done = trim(&store, base, bytes);
+                        let refused = refuse.is_some() && sys::fake::with(|fake| fake.refuse_after.take()).is_none();
+                        if refused {
+                            assert_eq!(done, Err(MemoryError::Exhausted));
+                        } else {
+                            assert_eq!(done, clients.trim(base, bytes, PROGRAM));
+                        }
+                        if done.is_err() {
+                            let after = store.picture();
+                            assert_eq!((after.status, after.program), (before.status, before.program));
                         }
                     }
                     Step::GiveUp { pages, polls } => {
@@ -365,15 +643,14 @@ proptest! {
                     Step::TakeBack => {
                         now(store.take_back());
                         for domain in [MEM_DOMAIN, PROGRAM, PROGRAM + 1, PROGRAM + 2, PROGRAM + 3] {
-                            let has: u64 = held.values().filter(|it| it.0 == domain).map(|it| it.1).sum();
-                            assert_eq!(store.books.borrow().account(domain).used, has);
+                            assert_eq!(store.books.borrow().account(domain).used, clients.used(domain));
                         }
                     }
                 }
                 let account = store.books.borrow().account(PROGRAM);
                 assert!(account.used <= account.limit);
             }
-            held.into_keys().for_each(lose);
+            clients.held.into_keys().for_each(lose);
             now(store.take_back());
             assert_eq!(store.picture().status, before.status);
             store.clear_stock();
