@@ -5,6 +5,7 @@
 //! | `refusals` | mappings and reservations that must not be |
 //! | `paging` | memory that comes with its use, goes back, and is zero; protection; large pages |
 //! | `churn COUNT` | so many mappings made and taken away at random: nothing is left behind |
+//! | `trims` | giving back all but a page of an allocation |
 //! | `threads` | faults of many threads at once, at the same pages and at different ones |
 //! | `deep KIB` | a main stack of that depth |
 //! | `overflow` | a thread that runs over its stack, which ends it alone |
@@ -16,6 +17,7 @@ extern crate alloc;
 mod paging;
 mod refusals;
 mod stacks;
+mod trims;
 
 use alloc::string::String;
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["refusals"] => refusals::all(),
         ["paging"] => paging::all(),
         ["churn", count] => count.parse().map_err(|_| "expected a number".into()).and_then(paging::churn),
+        ["trims"] => trims::all(),
         ["threads"] => paging::threads(),
         ["deep", kib] => kib.parse().map_err(|_| "expected KIB".into()).and_then(stacks::deep),
         ["overflow"] => stacks::overflow(),
@@ -38,7 +41,7 @@ fn main() -> ExitCode {
         ["execute"] => refusals::execute_data(),
         _ => {
             eprintln!(
-                "test_memory: expected one of refusals, paging, churn, threads, deep, overflow, readonly, execute"
+                "test_memory: expected one of refusals, paging, churn, trims, threads, deep, overflow, readonly, execute"
             );
             return ExitCode::USAGE;
         }

@@ -103,7 +103,8 @@ impl Db {
     ///
     /// # Errors
     /// `EmptySlot`, `InDelete`, `Frozen`, `NotCopyable`, `SlotOccupied`.
-    #[inline]
+    // Once: it has many callers, and none of them is better for a copy of its own.
+    #[inline(never)]
     pub fn copy<M: Machine>(
         &mut self,
         m: &mut M,

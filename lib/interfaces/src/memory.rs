@@ -64,8 +64,8 @@ pub trait Memory {
     async fn allocate(&self, bytes: u64, align: u64) -> Result<Capability, MemoryError>;
 
     /// Takes back `bytes` bytes from physical address `base` on (both multiples of 4096), a part of one allocation of the
-    /// caller's over which no capability lies any more. What is left before and behind are two allocations from then on,
-    /// each of which frees itself with the last capability over it.
+    /// caller's over which no capability lies any more. What is left before and behind are two allocations from then on:
+    /// each frees itself with the last capability over it, at once if there is none.
     async fn trim(&self, base: u64, bytes: u64) -> Result<(), MemoryError>;
 
     /// What there is and what is used, a core an entry.

@@ -119,6 +119,14 @@ fn memory_comes_with_its_use_and_goes_with_its_end() {
 }
 
 #[test]
+fn a_page_that_is_kept_does_not_keep_all_that_it_was_allocated_with() {
+    let Some(mut guest) = Guest::boot() else { return };
+    for _ in 0..2 {
+        promise(&mut guest, "trims");
+    }
+}
+
+#[test]
 fn mappings_that_must_not_be_are_refused() {
     let Some(mut guest) = Guest::boot() else { return };
     promise(&mut guest, "refusals");

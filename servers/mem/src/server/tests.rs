@@ -613,8 +613,17 @@ proptest! {
                     }
                     Step::Trim { pick, first, pages, refuse } => {
                         let Some(near) = clients.pick(&pick) else { continue };
-                        // Around what somebody holds.
-                        let base = (clients.held[&near].0 + first * PAGE_SIZE).saturating_sub(8 * PAGE_SIZE).max(1 << 30);
+                        // From the start of the allocation, or the end of what is held, or around that.
+                        let (at, size) = clients.held[&near];
+                        let start = *clients.allocations.range(..=at).next_back().unwrap().0;
+                        let base = match first {
+                            0..6 => start,
+                            6..12 => at + size,
+                            _ => (at + first * PAGE_SIZE).saturating_sub(16 * PAGE_SIZE).max(1 << 30),
+                        };
+                        if base >= ROOTS[1].1 + ROOTS[1].2 {
+                            continue;
+                        }
                         let bytes = pages * PAGE_SIZE;
                         now(store.take_back());
                         let before = store.picture();
