@@ -222,13 +222,17 @@ impl<K: Key> Holder<K> {
     /// Cuts the unit on this core, after [`HolderEffects::cut`] said so: this is the lower one from now on. Returns the holder
     /// of the upper one and the answer to send; `lower` and `upper` are what the core holds of the two.
     pub fn cut<H: Held<Key = K>>(&mut self, at: u64, lower: &H, upper: &H) -> (Holder<K>, ToHome<K>) {
+        self.cut_knowing(at, lower.is_empty(), upper.is_empty())
+    }
+
+    /// [`Holder::cut`] for a caller that cannot look at both parts at once: whether the core holds nothing of each.
+    pub fn cut_knowing(&mut self, at: u64, lower_empty: bool, upper_empty: bool) -> (Holder<K>, ToHome<K>) {
         let mut above = Holder::IDLE;
         if matches!(self.pending, Some(request) if request.pinned().is_above(at)) {
             above.pending = self.pending.take();
         }
         // If a `Gone` was due, this answer says it.
         self.owes_gone = false;
-        let (lower_empty, upper_empty) = (lower.is_empty(), upper.is_empty());
         (above, ToHome::IsCut { lower_empty, upper_empty })
     }
 
