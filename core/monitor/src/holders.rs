@@ -51,6 +51,9 @@ impl<
         };
         let started = if !self.may_ask(&ask) {
             Err(Refusal::Stopped)
+        } else if !kernel.is_pinned(ask.place) {
+            // Others may hold copies, but this request has nothing any more that would stay until it ends.
+            Err(Refusal::NotHeld)
         } else if self.credits[ask.unit.home.index()] == 0 {
             Err(Refusal::Busy)
         } else {
@@ -81,7 +84,7 @@ impl<
     }
 
     /// A message of a home.
-    pub(crate) fn from_home<M: Kernel<Key = K>>(
+    pub(crate) fn take_from_home<M: Kernel<Key = K>>(
         &mut self,
         kernel: &mut M,
         unit: UnitId,

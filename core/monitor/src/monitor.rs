@@ -252,7 +252,7 @@ impl<
             Body::ToHome(_) if unit.home != self.core => Err(Refusal::Nonsense),
             Body::ToCore(_) if unit.home != from => Err(Refusal::Nonsense),
             Body::ToHome(message) => self.home_step(kernel, unit, HomeEvent::Receive { from, message }, tag),
-            Body::ToCore(message) => self.from_home(kernel, unit, message, tag),
+            Body::ToCore(message) => self.take_from_home(kernel, unit, message, tag),
         };
         if let Err(why) = done {
             self.refuse(kernel, Nonsense { from, unit: Some(unit), why });
