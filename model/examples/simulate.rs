@@ -1,5 +1,5 @@
 //! Runs the whole-system simulation: `simulate [--cores N] [--steps N] [--seeds N] [--first N] [--stops] [--threads N]`, or
-//! one seed again with `--seed S`.
+//! one seed again with `--seed S`, telling its last `--lines N` steps.
 
 use std::time::Instant;
 
@@ -18,20 +18,20 @@ fn main() {
         mistake: None,
     };
     if let Some(seed) = value("--seed") {
-        return tell(config, seed);
+        return tell(config, seed, value("--lines").unwrap_or(60));
     }
     let begun = Instant::now();
     let (first, seeds) = (value("--first").unwrap_or(0), value("--seeds").unwrap_or(100));
     let report = sim::run_from(config, first, seeds, value("--threads").unwrap_or(1) as usize);
     println!("{} runs in {:.1?}: {:?}", report.runs, begun.elapsed(), report.counts);
     if let Some(failure) = report.failure {
-        tell(config, failure.seed);
+        tell(config, failure.seed, value("--lines").unwrap_or(60));
         std::process::exit(1);
     }
 }
 
-fn tell(config: Config, seed: u64) {
-    let (failure, story) = sim::replay(config, seed, 80);
+fn tell(config: Config, seed: u64, lines: u64) {
+    let (failure, story) = sim::replay(config, seed, lines as usize);
     story.iter().for_each(|line| println!("{line}"));
     match failure {
         Some(failure) => println!("{failure}"),

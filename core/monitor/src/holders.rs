@@ -12,8 +12,6 @@ pub(crate) struct Busy<K> {
     pub(crate) holder: Holder<K>,
     /// Who asked what is unanswered.
     asked: Option<Asked<K>>,
-    /// A sweep has to go on.
-    pub(crate) sweeping: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +22,14 @@ struct Asked<K> {
 }
 
 impl<K: WireKey> Busy<K> {
-    const IDLE: Busy<K> = Busy { holder: Holder::IDLE, asked: None, sweeping: false };
+    const IDLE: Busy<K> = Busy { holder: Holder::IDLE, asked: None };
 
     fn is_idle(&self) -> bool {
         self.holder.frozen.is_none() && self.holder.pending.is_none()
+    }
+    /// Whether a sweep has to go on: whatever else happens in the unit between its steps.
+    pub(crate) fn is_sweeping(&self) -> bool {
+        self.holder.frozen.is_some_and(|frozen| frozen.sweeping)
     }
     fn place(&self) -> Option<u32> {
         self.asked.map(|asked| asked.ask.place)
@@ -127,12 +129,11 @@ impl<
         let before = self.holders.get(unit).copied().unwrap_or(Busy::IDLE);
         let mut busy = before;
         busy.holder.owes_gone = kernel.owes_gone(unit);
-        let owed = busy.holder.owes_gone;
         let effects = busy.holder.step(&mut kernel.held(unit), event)?;
-        if busy.holder.owes_gone != owed {
+        // The deletions of a sweep have set it, too, and its answer says it.
+        if busy.holder.owes_gone != kernel.owes_gone(unit) {
             kernel.set_owes_gone(unit, busy.holder.owes_gone);
         }
-        busy.sweeping = effects.more;
         if let Some(ask) = ask {
             busy.asked = Some(Asked { ask, orphan: false });
         }
@@ -168,7 +169,7 @@ impl<
         if before.holder != busy.holder {
             kernel.guard(unit, &busy.holder, busy.place());
         }
-        self.sweeping = self.sweeping + usize::from(busy.sweeping) - usize::from(before.sweeping);
+        self.sweeping = self.sweeping + usize::from(busy.is_sweeping()) - usize::from(before.is_sweeping());
         if busy.is_idle() {
             self.holders.remove(unit);
         } else {
@@ -241,7 +242,7 @@ impl<
         let stepped = self.holder_step(kernel, unit, HolderEvent::HomeStopped, None);
         debug_assert!(stepped.is_ok(), "it can always be told");
         if let Some(busy) = self.holders.remove(unit) {
-            self.sweeping -= usize::from(busy.sweeping);
+            self.sweeping -= usize::from(busy.is_sweeping());
         }
     }
 }

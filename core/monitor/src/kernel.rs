@@ -68,7 +68,8 @@ pub trait Kernel {
     /// What is frozen and asked has changed: the guards of the kernel look at this from now on, for ever if nothing else is said.
     /// `place` is the slot of the monitor with the copy that the unanswered request pins.
     fn guard(&mut self, unit: UnitId, holder: &Holder<Self::Key>, place: Option<u32>);
-    /// Whether the last capability of the unit went, and the home was not told. A deletion in the kernel sets it.
+    /// Whether the last capability of the unit went, and the home was not told. Each deletion in the kernel that is the last sets
+    /// it, those of a sweep as well.
     fn owes_gone(&self, unit: UnitId) -> bool;
     /// Sets or clears that.
     fn set_owes_gone(&mut self, unit: UnitId, owes: bool);

@@ -195,7 +195,7 @@ impl<
         if self.sweeping == 0 {
             return false;
         }
-        let Some((place, unit)) = self.holders.next(self.sweep_place, |it| it.sweeping) else {
+        let Some((place, unit)) = self.holders.next(self.sweep_place, Busy::is_sweeping) else {
             return false;
         };
         self.sweep_place = place;

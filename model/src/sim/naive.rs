@@ -55,6 +55,8 @@ pub struct Naive {
     slots: [Option<Cap>; ALL_SLOTS],
     domains: [Domain; DOMAINS],
     cnodes: [Option<SimKey>; CNODES],
+    /// Slots of the monitor that belong to a request, a bit each. A revocation may have emptied them.
+    places: u32,
     told: Vec<Told>,
     touched: u64,
     mistake: Option<Mistake>,
@@ -82,6 +84,7 @@ impl Naive {
             slots: [None; ALL_SLOTS],
             domains: [Domain::default(); DOMAINS],
             cnodes: [None; CNODES],
+            places: 0,
             told: Vec::new(),
             touched: 0,
             mistake,
@@ -182,6 +185,12 @@ impl Naive {
             self.finish(key);
         }
         true
+    }
+
+    fn free_place(&mut self, copy: Copied<SimKey>) {
+        if let Copied::Pinned(place) = copy {
+            self.places &= !(1 << place);
+        }
     }
 
     fn domain_of(&self, id: DomainId) -> Option<usize> {
@@ -397,6 +406,7 @@ impl Kernel for Naive {
             return false;
         };
         self.slots[from] = None;
+        self.free_place(copy);
         self.slots[to] = Some(Cap { revoke: cap.revoke && revoke, ..cap });
         true
     }
@@ -406,6 +416,7 @@ impl Kernel for Naive {
             self.slots[FRESH] = None;
         }
         self.drop_slot(slot_of(copy), true);
+        self.free_place(copy);
     }
     fn reply(&mut self, domain: DomainId, token: u64, how: Result<Verdict, Refusal>) {
         self.told.push(Told::Reply(domain, token, how));
@@ -490,7 +501,8 @@ impl SimKernel for Naive {
     }
     fn pin(&mut self, slot: SlotId) -> Option<u32> {
         let cap = self.slots[slot]?;
-        let place = (0..PLACES).find(|place| self.slots[FIRST_PLACE + place].is_none())?;
+        let place = (0..PLACES).find(|place| self.places >> place & 1 == 0)?;
+        self.places |= 1 << place;
         self.put(FIRST_PLACE + place, cap);
         Some(place as u32)
     }
@@ -551,6 +563,8 @@ impl SimKernel for Naive {
         &mut self.told
     }
     fn is_empty(&self) -> bool {
-        self.slots.iter().all(Option::is_none) && self.regions.iter().all(|region| region.held == 0)
+        self.places == 0
+            && self.slots.iter().all(Option::is_none)
+            && self.regions.iter().all(|region| region.held == 0)
     }
 }

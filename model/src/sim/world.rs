@@ -100,21 +100,21 @@ enum Op {
 
 /// All, with how often each may happen: each seed draws one of the three.
 const OPS: [(Op, [usize; 3]); 20] = [
-    (Op::Receive, [20, 60, 120]),
-    (Op::Flush, [20, 60, 120]),
-    (Op::Work, [20, 60, 120]),
+    (Op::Receive, [10, 30, 100]),
+    (Op::Flush, [10, 30, 100]),
+    (Op::Work, [10, 30, 100]),
     (Op::Reap, [5, 20, 40]),
     (Op::Serve, [5, 20, 40]),
     (Op::Copy, [0, 4, 20]),
     (Op::Store, [0, 4, 20]),
-    (Op::Fetch, [0, 4, 10]),
+    (Op::Fetch, [0, 1, 5]),
     (Op::Retype, [2, 10, 30]),
     (Op::Revoke, [0, 3, 20]),
-    (Op::Delete, [2, 10, 30]),
-    (Op::Send, [2, 20, 60]),
+    (Op::Delete, [2, 6, 20]),
+    (Op::Send, [5, 20, 60]),
     (Op::Write, [1, 2, 5]),
-    (Op::Allocate, [2, 10, 20]),
-    (Op::Spawn, [1, 4, 10]),
+    (Op::Allocate, [1, 4, 15]),
+    (Op::Spawn, [2, 4, 10]),
     (Op::Kill, [0, 1, 4]),
     (Op::TellKill, [2, 5, 10]),
     (Op::Cut, [0, 2, 10]),
@@ -171,8 +171,7 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
     pub fn run(&mut self) -> Result<(), Violation> {
         for _ in 0..self.config.steps {
             let op = self.pick();
-            let core = self.rng.below(N);
-            if self.cores[core].up {
+            if let Some(core) = self.place_for(op) {
                 self.act(op, core)?;
             }
             self.step += 1;
@@ -215,6 +214,26 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
             at -= weight;
         }
         Op::Work
+    }
+
+    /// A core where this can happen, if there is one.
+    fn place_for(&mut self, op: Op) -> Option<usize> {
+        let first = self.rng.below(N);
+        let mut cores = (0..N).map(|i| (first + i) % N).filter(|core| self.cores[*core].up);
+        match op {
+            Op::Receive => cores.find(|to| (0..N).any(|from| !self.rings[from * N + to].is_empty())),
+            Op::Flush => cores.find(|from| (0..N).any(|to| self.may_flush(*from, to))),
+            _ => cores.next().filter(|core| *core == first),
+        }
+    }
+
+    /// Whether there is a packet for a ring, and room for it.
+    fn may_flush(&self, from: usize, to: usize) -> bool {
+        let (core, to_core) = (&self.cores[from], CoreId(to as u8));
+        let room = self.rings[from * N + to].len() < self.ring_size || !self.cores[to].up;
+        let waits =
+            core.monitor.queued(to_core).next().is_some() || core.kernel.next_emptied(to_core).is_some();
+        from != to && (room || self.config.mistake == Some(Mistake::FullRingLoses)) && waits
     }
 
     fn act(&mut self, op: Op, core: usize) -> Result<(), Violation> {
@@ -312,8 +331,11 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
     }
 
     fn flush(&mut self, core: usize) {
-        let to = self.rng.below(N);
-        self.flush_to(core, to);
+        let first = self.rng.below(N);
+        let cores = (0..N).map(|i| (first + i) % N);
+        if let Some(to) = cores.into_iter().find(|to| self.may_flush(core, *to)) {
+            self.flush_to(core, to);
+        }
     }
 
     fn flush_to(&mut self, core: usize, to: usize) {
@@ -472,10 +494,11 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
     // What domains do.
 
     fn domain_acts(&mut self, op: Op, core: usize) -> Result<(), Violation> {
-        let domain = self.rng.below(DOMAINS);
-        if !self.cores[core].kernel.lives(domain) {
+        let first = self.rng.below(DOMAINS);
+        let mut domains = (0..DOMAINS).map(|i| (first + i) % DOMAINS);
+        let Some(domain) = domains.find(|it| self.cores[core].kernel.lives(*it)) else {
             return Ok(());
-        }
+        };
         if op == Op::Allocate {
             self.order(core, domain);
             return Ok(());
