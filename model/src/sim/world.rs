@@ -19,6 +19,8 @@ const SHARE: usize = 3;
 const LIMITS: Limits = Limits { credits: 2, server: 4 };
 /// Allocations that a memory server works on.
 const ORDERS: usize = 3;
+/// How often a step looks for something that can happen.
+const TRIES: usize = 6;
 /// Rounds in which all has to come to rest.
 const ROUNDS: usize = 2_000;
 
@@ -71,6 +73,8 @@ pub struct World<M, const N: usize, const HOMES: usize, const HOLDERS: usize, co
     step: u64,
     pub(super) counts: Counts,
     story: Option<Vec<String>>,
+    /// Something has happened in this step.
+    did: bool,
 }
 
 /// What can happen.
@@ -124,6 +128,7 @@ const OPS: [(Op, [usize; 3]); 20] = [
 
 macro_rules! tell {
     ($world:expr, $($arg:tt)*) => {
+        $world.did = true;
         if let Some(story) = &mut $world.story {
             story.push(format!("{:6}  {}", $world.step, format_args!($($arg)*)));
         }
@@ -161,6 +166,7 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
             step: 0,
             counts: Counts::default(),
             story: tell.then(Vec::new),
+            did: false,
         }
     }
 
@@ -170,9 +176,12 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
     /// Something does not hold.
     pub fn run(&mut self) -> Result<(), Violation> {
         for _ in 0..self.config.steps {
-            let op = self.pick();
-            if let Some(core) = self.place_for(op) {
-                self.act(op, core)?;
+            for _ in 0..TRIES {
+                self.did = false;
+                self.random_step()?;
+                if self.did {
+                    break;
+                }
             }
             self.step += 1;
             if self.step.is_multiple_of(256) {
@@ -216,6 +225,33 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
         Op::Work
     }
 
+    fn random_step(&mut self) -> Result<(), Violation> {
+        let op = self.pick();
+        if matches!(op, Op::Work | Op::Reap) {
+            return self.one_works(op);
+        }
+        match self.place_for(op) {
+            Some(core) => self.act(op, core),
+            None => Ok(()),
+        }
+    }
+
+    /// Some core does a piece of what is left to do, if any has some.
+    fn one_works(&mut self, op: Op) -> Result<(), Violation> {
+        let first = self.rng.below(N);
+        for i in 0..N {
+            let core = (first + i) % N;
+            if !self.cores[core].up {
+                continue;
+            }
+            let worked = if op == Op::Work { self.work(core) } else { self.reap(core) };
+            if worked {
+                return self.after(core);
+            }
+        }
+        Ok(())
+    }
+
     /// A core where this can happen, if there is one.
     fn place_for(&mut self, op: Op) -> Option<usize> {
         let first = self.rng.below(N);
@@ -240,8 +276,6 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
         match op {
             Op::Receive => self.receive(core),
             Op::Flush => self.flush(core),
-            Op::Work => drop(self.work(core)),
-            Op::Reap => drop(self.reap(core)),
             Op::Serve => self.serve(core),
             Op::Spawn => self.spawn(core),
             Op::Kill => self.kill_some(core),
@@ -432,8 +466,10 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
     // Domains and cores come and go.
 
     fn spawn(&mut self, core: usize) {
-        let place = self.rng.below(DOMAINS);
+        let first = self.rng.below(DOMAINS);
         let Core { kernel, domains, .. } = &mut self.cores[core];
+        let mut places = (0..DOMAINS).map(|i| (first + i) % DOMAINS);
+        let place = places.find(|it| !kernel.lives(*it)).unwrap_or(first);
         if !domains[place].untold && kernel.spawn(place, DomainId(self.next_id + 1)) {
             self.next_id += 1;
             domains[place] = Domain { id: self.next_id, ..Domain::default() };
@@ -541,13 +577,19 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
                 self.write(core, slot);
                 Ok(())
             }
+            (_, None, _) => {
+                self.order(core, domain);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 
     /// What was used must not have been revoked.
     fn used(&mut self, core: usize, slot: SlotId, how: Result<(), Refusal>) -> Result<(), Violation> {
-        tell!(self, "core {core} uses {}: {how:?}", show(&self.cores[core].kernel, slot));
+        if how != Err(Refusal::NotHeld) {
+            tell!(self, "core {core} uses {}: {how:?}", show(&self.cores[core].kernel, slot));
+        }
         match self.cores[core].kernel.cap(slot) {
             Some(cap) if how.is_ok() => self.check_used(core, cap.key),
             _ => Ok(()),
@@ -629,6 +671,7 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
         if key.ty() == Type::Frame {
             let region = key.region as usize;
             *self.cores[region / REGIONS].kernel.dirty(region) |= key.pages();
+            tell!(self, "core {core} writes through {key}");
         }
     }
 
