@@ -37,7 +37,7 @@
 //! The mapping database, which is the kernel's, and the choice of memory, which is the memory server's. A revocation or
 //! retype of what is exclusive, and every copy and deletion, does not come here: the kernel does them under the guards of
 //! `capops`, for which [`Kernel::guard`] tells it what it has to know.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 mod clients;

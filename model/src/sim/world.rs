@@ -502,7 +502,8 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
     }
 
     fn stop(&mut self, core: usize) {
-        if self.cores.iter().any(|it| !it.up) {
+        // One stops, at any time of a run.
+        if self.cores.iter().any(|it| !it.up) || !self.rng.one_in(16) {
             return;
         }
         tell!(self, "core {core} stops");
