@@ -127,3 +127,141 @@ impl<K: WireKey, const CLIENTS: usize, const SHARE: usize> Clients<K, CLIENTS, S
         self.clients.iter().flatten().flat_map(|client| client.asks.iter())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    struct Number(u64);
+
+    impl capops::Key for Number {
+        fn contains(&self, other: &Self) -> bool {
+            self == other
+        }
+        fn is_above(&self, at: u64) -> bool {
+            self.0 >= at
+        }
+    }
+
+    impl WireKey for Number {
+        fn words(self) -> [u64; 2] {
+            [self.0, 0]
+        }
+        fn from_words([number, zero]: [u64; 2]) -> Option<Self> {
+            (zero == 0).then_some(Number(number))
+        }
+    }
+
+    fn ask(domain: u32, home: u8, token: u64) -> Ask<Number> {
+        let unit = UnitId { home: CoreId(home), page: 0 };
+        let request = Request::Revoke { top: Number(token) };
+        Ask { domain: DomainId(domain), token, place: 0, unit, request, tag: 0 }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Op {
+        Push(u32, u8),
+        Serve,
+        Block,
+        Unblock(u8),
+        End(u32),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            3 => (0u32..5, 0u8..3).prop_map(|(domain, home)| Op::Push(domain, home)),
+            2 => Just(Op::Serve),
+            2 => Just(Op::Block),
+            1 => (0u8..3).prop_map(Op::Unblock),
+            1 => (0u32..5).prop_map(Op::End),
+        ]
+    }
+
+    /// For each domain: when it was served, whether it is blocked, its requests.
+    type Naive = BTreeMap<u32, (u64, bool, Vec<Ask<Number>>)>;
+
+    fn next(naive: &Naive) -> Option<Ask<Number>> {
+        let ready = naive.values().filter(|(_, blocked, _)| !blocked);
+        ready.min_by_key(|(turn, ..)| *turn).map(|(.., asks)| asks[0])
+    }
+
+    proptest! {
+        #[test]
+        fn domains_take_turns_as_in_the_naive_model(ops in prop::collection::vec(op(), 0..300)) {
+            let (mut clients, mut naive, mut turn) = (Clients::<Number, 4, 3>::new(), Naive::new(), 0);
+            for (token, op) in ops.into_iter().enumerate() {
+                turn += 1;
+                match op {
+                    Op::Push(domain, home) => {
+                        let ask = ask(domain, home, token as u64);
+                        let full = naive.len() == 4 && !naive.contains_key(&domain)
+                            || naive.get(&domain).is_some_and(|it| it.2.len() == 3);
+                        prop_assert_eq!(clients.push(ask), if full { Err(Full) } else { Ok(()) });
+                        if !full {
+                            naive.entry(domain).or_insert((turn, false, vec![])).2.push(ask);
+                        }
+                    }
+                    Op::Serve | Op::Block => {
+                        let expected = next(&naive);
+                        let found = clients.next();
+                        prop_assert_eq!(found.map(|(_, ask)| ask), expected);
+                        let Some((place, ask)) = found else { continue };
+                        let Some(domain) = naive.get_mut(&ask.domain.0) else { continue };
+                        if let Op::Block = op {
+                            clients.block(place);
+                            domain.1 = true;
+                            continue;
+                        }
+                        clients.served(place);
+                        domain.0 = turn;
+                        domain.2.remove(0);
+                        if domain.2.is_empty() {
+                            naive.remove(&ask.domain.0);
+                        }
+                    }
+                    Op::Unblock(home) => {
+                        clients.unblock(CoreId(home));
+                        for (_, blocked, asks) in naive.values_mut() {
+                            *blocked &= asks[0].unit.home.0 != home;
+                        }
+                    }
+                    Op::End(domain) => {
+                        let asks = naive.remove(&domain).map_or(vec![], |it| it.2);
+                        let taken: Vec<_> = std::iter::from_fn(|| clients.take(DomainId(domain))).collect();
+                        prop_assert_eq!(taken, asks);
+                    }
+                }
+                prop_assert_eq!(clients.iter().count(), naive.values().map(|it| it.2.len()).sum::<usize>());
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_of_one_domain_is_served_in_turn_with_others() {
+        let mut clients = Clients::<Number, 4, 3>::new();
+        (0..3).for_each(|token| clients.push(ask(1, 0, token)).expect("its share"));
+        assert_eq!(clients.push(ask(1, 0, 3)), Err(Full));
+        clients.push(ask(2, 0, 10)).expect("a share of its own");
+        let order: Vec<_> = std::iter::from_fn(|| {
+            let (place, ask) = clients.next()?;
+            clients.served(place);
+            Some(ask.token)
+        })
+        .collect();
+        assert_eq!(order, [0, 10, 1, 2]);
+    }
+
+    #[test]
+    fn a_cut_renames_what_lies_above_it() {
+        let mut clients = Clients::<Number, 4, 3>::new();
+        let (unit, upper) = (UnitId { home: CoreId(0), page: 0 }, UnitId { home: CoreId(0), page: 5 });
+        (4..7).for_each(|token| clients.push(ask(1, 0, token)).expect("its share"));
+        clients.cut(unit, 5, upper);
+        assert!(clients.iter().map(|ask| ask.unit).eq([unit, upper, upper]));
+    }
+}

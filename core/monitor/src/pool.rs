@@ -110,3 +110,76 @@ impl<T, const CAP: usize> Table<T, CAP> {
             .find_map(|(i, (unit, record))| wanted(record).then_some((i, *unit)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, VecDeque};
+
+    use capops::CoreId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_fifo_is_a_queue_with_an_end(ops in prop::collection::vec(prop::option::of(0u8..), 0..200)) {
+            let (mut fifo, mut naive) = (Fifo::<u8, 5>::new(), VecDeque::new());
+            for op in ops {
+                match op {
+                    Some(item) if naive.len() == 5 => prop_assert_eq!(fifo.push(item), Err(item)),
+                    Some(item) => {
+                        prop_assert_eq!(fifo.push(item), Ok(()));
+                        naive.push_back(item);
+                    }
+                    None => prop_assert_eq!(fifo.pop(), naive.pop_front()),
+                }
+                prop_assert_eq!(fifo.head(), naive.front());
+                prop_assert_eq!(fifo.len(), naive.len());
+                prop_assert!(fifo.iter().eq(&naive));
+            }
+        }
+
+        #[test]
+        fn a_table_is_a_map_with_an_end(ops in prop::collection::vec((0u32..9, prop::option::of(0u8..4)), 0..200)) {
+            let (mut table, mut naive) = (Table::<u8, 4>::new(), BTreeMap::new());
+            for (page, op) in ops {
+                let unit = UnitId { home: CoreId(0), page };
+                let fits = naive.len() < 4 || naive.contains_key(&unit);
+                prop_assert_eq!(table.fits(unit), fits);
+                match op {
+                    Some(record) => {
+                        prop_assert_eq!(table.put(unit, record), fits);
+                        if fits {
+                            naive.insert(unit, record);
+                        }
+                    }
+                    None => prop_assert_eq!(table.remove(unit), naive.remove(&unit)),
+                }
+                prop_assert_eq!(table.len(), naive.len());
+                prop_assert_eq!(table.get(unit), naive.get(&unit));
+                let mut all: Vec<_> = table.iter().map(|(unit, record)| (unit, *record)).collect();
+                all.sort_unstable();
+                prop_assert!(all.into_iter().eq(naive.iter().map(|(unit, record)| (*unit, *record))));
+                let odd = naive.values().any(|record| record % 2 == 1);
+                prop_assert_eq!(table.next(page as usize, |record| record % 2 == 1).is_some(), odd);
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_in_a_circle_reaches_all() {
+        let mut table = Table::<(), 8>::new();
+        let units: Vec<_> = (0..5).map(|page| UnitId { home: CoreId(0), page }).collect();
+        units.iter().for_each(|unit| assert!(table.put(*unit, ())));
+        let mut place = 0;
+        let mut seen: Vec<_> = (0..5)
+            .map(|_| {
+                let (next, unit) = table.next(place, |()| true).expect("there are some");
+                place = next;
+                unit
+            })
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(seen, units);
+    }
+}
