@@ -134,9 +134,6 @@ pub struct HomeEffects<K> {
     pub splits: bool,
     /// The cut is done: [`Home::part`] has to follow at once, before any other event.
     pub parts: bool,
-    /// With a core's [`ToHome::IsCut`]: its request that waits lies in the upper part, and goes there
-    /// ([`Home::upper_is_cut`]).
-    pub moves: Option<Request<K>>,
     /// The answer to [`HomeEvent::Cut`] is no: a capability is in the way.
     pub spanned: bool,
 }
@@ -454,14 +451,14 @@ impl<K: Key, const N: usize> Home<K, N> {
         Home { active: Active::Split, waiting: [None; N], ..*self }
     }
 
-    /// From here on the core may ask about both parts, so its place in the queue has to be free for the lower one.
+    /// [`Home::upper_is_cut`] has to follow at once: from here on the core may ask about both parts.
     fn is_cut(
         &mut self,
         from: CoreId,
         lower_empty: bool,
         effects: &mut HomeEffects<K>,
     ) -> Result<(), Refusal> {
-        let Active::Cut { at, wait } = &mut self.active else {
+        let Active::Cut { wait, .. } = &mut self.active else {
             return Err(Refusal::Nonsense);
         };
         if !wait.has(from) {
@@ -469,27 +466,39 @@ impl<K: Key, const N: usize> Home<K, N> {
         }
         *wait = wait.without(from);
         effects.parts = wait.is_empty();
-        effects.moves = self.waiting[from.index()].take_if(|request| request.pinned().is_above(*at));
         if lower_empty {
             self.sharers = self.sharers.without(from);
         }
         Ok(())
     }
 
-    /// Takes a core's [`ToHome::IsCut`], and what [`HomeEffects::moves`] said, to the upper part.
-    pub fn upper_is_cut(&mut self, from: CoreId, upper_empty: bool, moved: Option<Request<K>>) {
+    /// Takes a core's [`ToHome::IsCut`] to the upper part, which this is, as soon as the lower one has taken it. The request of the
+    /// core goes along, if it is about this part: it is the last one that came from before the cut, and from now on the core may
+    /// have one unanswered in each part.
+    pub fn upper_is_cut(&mut self, lower: &mut Home<K, N>, from: CoreId, upper_empty: bool) {
+        let Active::Cut { at, .. } = lower.active else {
+            return;
+        };
         if upper_empty {
             self.sharers = self.sharers.without(from);
         }
-        if moved.is_some() {
+        let place = &mut lower.waiting[from.index()];
+        if matches!(place, Some(request) if request.pinned().is_above(at)) {
             debug_assert!(self.waiting[from.index()].is_none(), "a core has one request a unit");
-            self.waiting[from.index()] = moved;
+            self.waiting[from.index()] = place.take();
         }
     }
 
-    /// Ends a cut, after [`HomeEffects::parts`] said so: each part is on its own. Says of the lower and the upper one whether it
-    /// is the memory server's again.
+    /// Ends a cut, after [`HomeEffects::parts`] said so: each part is on its own. Says of the lower and the upper one whether it is
+    /// the memory server's again.
     pub fn part(&mut self, upper: &mut Home<K, N>) -> [bool; 2] {
+        let Active::Cut { at, .. } = self.active else {
+            return [false, false];
+        };
+        debug_assert!(
+            self.waiting.iter().flatten().all(|request| !request.pinned().is_above(at)),
+            "a core's request went with its answer"
+        );
         [self, upper].map(|home| {
             home.active = Active::Idle;
             let mut effects = HomeEffects::NONE;

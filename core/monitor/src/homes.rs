@@ -181,7 +181,7 @@ impl<
                 record.tags[from.index()] = tag;
             }
             HomeEvent::Receive { from, message: ToHome::IsCut { upper_empty, .. } } => {
-                self.upper_is_cut(kernel, unit, &record, from, upper_empty);
+                self.upper_is_cut(kernel, unit, &mut record, from, upper_empty);
             }
             _ => {}
         }
@@ -248,16 +248,20 @@ impl<
         &mut self,
         kernel: &mut M,
         unit: UnitId,
-        lower: &UnderWay<K, N>,
+        lower: &mut UnderWay<K, N>,
         from: CoreId,
         empty: bool,
     ) {
         let Some((_, upper)) = upper_of(unit, lower) else {
             return;
         };
-        if let Some(mut record) = self.homes.get(upper).copied() {
-            record.home.upper_is_cut(from, empty);
-            self.store(kernel, upper, record);
+        if let Some(mut above) = self.homes.get(upper).copied() {
+            let waited = above.home.waiting[from.index()].is_some();
+            above.home.upper_is_cut(&mut lower.home, from, empty);
+            if !waited {
+                above.tags[from.index()] = lower.tags[from.index()];
+            }
+            self.store(kernel, upper, above);
         }
     }
 
@@ -270,12 +274,6 @@ impl<
         let Some(mut above) = self.homes.get(upper).copied() else {
             return;
         };
-        let tags = lower.tags;
-        for (core, request) in lower.home.waiting.iter().enumerate() {
-            if matches!(request, Some(request) if request.pinned().is_above(at)) {
-                above.tags[core] = tags[core];
-            }
-        }
         let free = lower.home.part(&mut above.home);
         self.store(kernel, unit, lower);
         self.store(kernel, upper, above);

@@ -214,8 +214,12 @@ impl<const N: usize> World<N> {
             .map_err(|refusal| violation("sense", format!("the home refuses {event:?}: {refusal:?}")))?;
         self.mistake_after(&mut state.units[u], &old, event, &mut effects.sends);
         if let HomeEvent::Receive { from, message: ToHome::IsCut { upper_empty, .. } } = event {
-            let moved = effects.moves.filter(|_| self.config.bug != Some(Bug::CutForgets));
-            state.units[1].home.upper_is_cut(from, upper_empty, moved);
+            let [lower, upper] = &mut state.units;
+            let waiting = (lower.home.waiting, upper.home.waiting);
+            upper.home.upper_is_cut(&mut lower.home, from, upper_empty);
+            if self.config.bug == Some(Bug::CutForgets) {
+                (lower.home.waiting, upper.home.waiting) = waiting;
+            }
         }
         if effects.splits {
             state.units[1] =
