@@ -12,7 +12,10 @@ fn holds(config: Config, seeds: u64) {
     }
     assert_eq!(report.runs, seeds);
     let counts = report.counts;
-    assert!(counts.granted > 100 && counts.reclaimed > 100 && counts.packets > 1_000, "too quiet: {counts:?}");
+    assert!(
+        counts.granted > 100 && counts.reclaimed > 100 && counts.packets > 1_000,
+        "too quiet: {counts:?}"
+    );
 }
 
 /// Runs until the mistake is noticed, by one of these checks.

@@ -75,7 +75,8 @@ pub trait Kernel {
     fn set_owes_gone(&mut self, unit: UnitId, owes: bool);
     /// A unit of this home that [owes](Kernel::owes_gone) it.
     fn next_emptied(&self, home: CoreId) -> Option<UnitId>;
-    /// Whether the copy that came with a request is still in this slot: a revocation takes those of requests that wait.
+    /// Whether the copy that came with a request is still in this slot: a revocation takes those of requests that wait. Empty or not,
+    /// the slot belongs to the request until the copy is given or discarded, and serves no other.
     fn is_pinned(&self, place: u32) -> bool;
     /// A unit is two units on this core from now on.
     fn cut(&mut self, unit: UnitId, at: u64, upper: UnitId);

@@ -32,6 +32,19 @@
 //!
 //! [`Monitor::new`] refuses smaller numbers. A peer that sends what it may not is refused before anything changes.
 //!
+//! # What a call costs
+//!
+//! One step of `capops`, and walks over the records of what is under way and over the domains, which are few: their number is fixed.
+//! The end of a domain gives back its share of waiting requests. A unit that was not told yet which cores have stopped is told
+//! first, one step for each. Nothing waits for another core, and a sweep or the walk over all units after a stop is one step a
+//! call.
+//!
+//! # Whom it trusts
+//!
+//! Domains not at all. Other monitors to mean well, as far as their messages make sense: a message that is none, comes to the
+//! wrong role, exceeds its credit or does not fit the state of its unit is refused, counted and reported. That a key lies in
+//! the unit that it is said to lie in is believed.
+//!
 //! # What it is not
 //!
 //! The mapping database, which is the kernel's, and the choice of memory, which is the memory server's. A revocation or

@@ -183,8 +183,8 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
 
     /// I5, I7.
     fn check_unit(&self, now: &UnitNow, held: &[Keys; N]) -> Result<(), Violation> {
-        for core in 0..N {
-            if held[core] & now.range != 0 && !(now.live && now.sharers.has(capops::CoreId(core as u8))) {
+        for (core, held) in held.iter().enumerate() {
+            if held & now.range != 0 && !(now.live && now.sharers.has(capops::CoreId(core as u8))) {
                 let text = format!("core {core} is no sharer of {:?}: {:?}", now.unit, now.sharers);
                 return broken("I5", text);
             }
@@ -192,7 +192,7 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
             let Some(request) = pending else {
                 continue;
             };
-            if held[core] & request.pinned().bit() == 0 {
+            if held & request.pinned().bit() == 0 {
                 return broken("I7", format!("core {core} asks {request:?}, and the capability is gone"));
             }
             if let Request::Send { key, .. } = request {

@@ -19,7 +19,7 @@ impl Rng {
     }
     /// A number below `n`, which is not 0.
     pub(super) fn below(&mut self, n: usize) -> usize {
-        ((self.next() >> 32) * n as u64 >> 32) as usize
+        (((self.next() >> 32) * n as u64) >> 32) as usize
     }
     /// True once in `n` times.
     pub(super) fn one_in(&mut self, n: usize) -> bool {

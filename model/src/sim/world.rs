@@ -122,7 +122,7 @@ const OPS: [(Op, [usize; 3]); 20] = [
     (Op::Kill, [0, 1, 4]),
     (Op::TellKill, [2, 5, 10]),
     (Op::Cut, [0, 2, 10]),
-    (Op::Stop, [0, 0, 1]),
+    (Op::Stop, [0, 1, 2]),
     (Op::TellStop, [1, 5, 10]),
 ];
 
