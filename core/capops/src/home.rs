@@ -139,14 +139,8 @@ pub struct HomeEffects<K> {
 }
 
 impl<K> HomeEffects<K> {
-    const NONE: HomeEffects<K> = HomeEffects {
-        sends: [None, None],
-        reclaimed: false,
-        splits: false,
-        parts: false,
-        moves: None,
-        spanned: false,
-    };
+    const NONE: HomeEffects<K> =
+        HomeEffects { sends: [None, None], reclaimed: false, splits: false, parts: false, spanned: false };
 }
 
 impl<K: Copy> HomeEffects<K> {
