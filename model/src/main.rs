@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 
 use model::cost;
 use model::runs::{Bounds, Outcome, RUNS, Run};
+use model::sim::{self, Config};
+
+/// Cores that a simulated machine can have.
+const CORES: [usize; 4] = [2, 4, 8, 16];
 
 /// What was asked for.
 struct Asked {
@@ -17,8 +21,15 @@ struct Asked {
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).is_some_and(|it| it == "--messages") {
-        return messages();
+    match std::env::args().nth(1).as_deref() {
+        Some("--messages") => return messages(),
+        Some("--sim") => {
+            return simulation(std::env::args().skip(2)).unwrap_or_else(|what| {
+                eprintln!("model: {what}");
+                ExitCode::from(2)
+            });
+        }
+        _ => {}
     }
     match asked(std::env::args().skip(1)) {
         Ok(asked) => verify(&asked),
@@ -60,6 +71,66 @@ fn messages() -> ExitCode {
     }
     // What is counted is what the book says.
     ExitCode::from(u8::from(rows.iter().any(|row| *row != row.formula())))
+}
+
+/// Whole machines at random: `--seeds N` of them, `--cores N`, `--steps N` each, `--stops` if cores may stop; or the one of `--seed S`
+/// again, with its last `--lines N` steps.
+fn simulation(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let mut config = Config { cores: 4, steps: 10_000, stops: false, mistake: None };
+    let (mut seeds, mut seed, mut lines) = (100, None, 60);
+    let mut threads = std::thread::available_parallelism().map_or(1, usize::from);
+    while let Some(argument) = arguments.next() {
+        let mut number = || {
+            let value = arguments.next().and_then(|it| it.parse::<u64>().ok());
+            value.ok_or_else(|| format!("{argument}: expected a number"))
+        };
+        match argument.as_str() {
+            "--cores" => config.cores = number()? as usize,
+            "--steps" => config.steps = number()?,
+            "--stops" => config.stops = true,
+            "--seeds" => seeds = number()?,
+            "--seed" => seed = Some(number()?),
+            "--lines" => lines = number()? as usize,
+            "--threads" => threads = number()?.max(1) as usize,
+            other => return Err(format!("`{other}` was not expected")),
+        }
+    }
+    if !CORES.contains(&config.cores) {
+        return Err(format!("--cores {}: 2, 4, 8 or 16", config.cores));
+    }
+    if let Some(seed) = seed {
+        return Ok(tell_seed(config, seed, lines));
+    }
+    let begin = Instant::now();
+    let report = sim::run(config, seeds, threads);
+    let sim::Counts { steps, packets, granted, denied, reclaimed, cuts, queue } = report.counts;
+    println!("{} runs of {} cores in {:.1} s", report.runs, config.cores, begin.elapsed().as_secs_f64());
+    println!("{steps} steps, {packets} packets; requests: {granted} granted, {denied} denied");
+    println!(
+        "{reclaimed} units came back, {cuts} were cut; at most {queue} requests and packets waited in one place"
+    );
+    match report.failure {
+        Some(failure) => {
+            println!("seed {} fails; again: `cargo xtask verify --sim --seed {0}`", failure.seed);
+            Ok(tell_seed(config, failure.seed, lines))
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn tell_seed(config: Config, seed: u64, lines: usize) -> ExitCode {
+    let (failure, story) = sim::replay(config, seed, lines);
+    story.iter().for_each(|line| println!("{line}"));
+    match failure {
+        Some(failure) => {
+            println!("{failure}");
+            ExitCode::FAILURE
+        }
+        None => {
+            println!("seed {seed}: all holds");
+            ExitCode::SUCCESS
+        }
+    }
 }
 
 fn told(run: &Run, bounds: &Bounds) -> Outcome {

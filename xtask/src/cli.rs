@@ -41,6 +41,8 @@ cargo xtask COMMAND [OPTIONS]
              --threads N         workers (default: one a processor)
              --memory MIB        for each run (default 12288)
              --timeout SECONDS   for each run (default: none)
+             --sim OPTIONS       instead: whole machines at random; --seeds N (default 100), --cores N (4), --steps N (10000),
+                                 --stops (cores may stop), --threads N; --seed S runs one again and tells its last steps
              --plot DIR          instead: count the messages of each operation, and draw them
   check    format, layering, clippy, docs, host tests
   build    compile kernel and programs    (--release, --debug)
@@ -223,9 +225,11 @@ fn verify_options(parser: &mut lexopt::Parser) -> Parsed<verify::Options> {
             Long("memory") => options.memory = Some(number(parser, "--memory", "a number of MiB")?),
             Long("timeout") => options.timeout = Some(number(parser, "--timeout", "a number of seconds")?),
             Long("plot") => options.plot = Some(PathBuf::from(parser.value()?)),
-            Long(later @ ("sim" | "seeds" | "replay")) => {
-                return Err(not_yet(&format!("`--{later}`")).into());
+            Long("sim") => {
+                let rest = parser.raw_args()?.map(|it| it.into_string().map_err(lexopt::Error::from));
+                options.simulation = Some(rest.collect::<std::result::Result<_, _>>()?);
             }
+            Long("replay") => return Err(not_yet("`--replay`").into()),
             Value(name) if options.name.is_none() => options.name = Some(name.string()?),
             other => return Err(unexpected(other)),
         }

@@ -22,6 +22,8 @@ pub struct Options {
     pub memory: Option<u32>,
     /// Seconds for each run.
     pub timeout: Option<u32>,
+    /// Whole machines at random, with these options of the simulation, rather than states.
+    pub simulation: Option<Vec<String>>,
     /// Where to draw the messages that operations take, rather than to look at states.
     pub plot: Option<PathBuf>,
 }
@@ -94,6 +96,10 @@ fn model() -> Command {
 
 fn checker(options: &Options) -> Command {
     let mut model = model();
+    if let Some(simulation) = &options.simulation {
+        model.arg("--sim").args(simulation);
+        return model;
+    }
     model.arg(if options.full { "--full" } else { "--quick" });
     for (option, value) in
         [("--threads", options.threads), ("--memory", options.memory), ("--timeout", options.timeout)]
@@ -126,5 +132,8 @@ mod tests {
         let options =
             Options { full: true, name: Some("toy".to_owned()), memory: Some(64), ..Options::default() };
         assert!(shown(&options).ends_with("-- --full --memory 64 toy"), "{}", shown(&options));
+        let words = ["--seeds", "7"].map(str::to_owned).to_vec();
+        let options = Options { simulation: Some(words), ..Options::default() };
+        assert!(shown(&options).ends_with("-- --sim --seeds 7"), "{}", shown(&options));
     }
 }
