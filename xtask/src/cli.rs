@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn what_has_nothing_behind_it_is_refused_in_words() {
-        for line in ["run --sd x", "run --net user", "run --platform imx8mp", "verify --sim", "book"] {
+        for line in ["run --sd x", "run --net user", "run --platform imx8mp", "verify --replay x", "book"] {
             assert!(refusal(line).contains("not yet part of Barreldish"), "{line}");
         }
     }
