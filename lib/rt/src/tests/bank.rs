@@ -64,6 +64,10 @@ impl Memory for Bank {
         sys::fake::with(|fake| fake.install(PARCEL, CapType::Ram, base, bytes));
         Ok(Capability::lend(PARCEL))
     }
+    /// It takes nothing back, so there is nothing to cut.
+    async fn trim(&self, _: &Caller, _: u64, _: u64) -> Result<(), MemoryError> {
+        Err(MemoryError::NotAllocated)
+    }
     async fn status(&self, _: &Caller) -> Result<Vec<CoreMemory>, MemoryError> {
         admit()?;
         let kib = LIMIT / 1024;
