@@ -104,9 +104,9 @@ enum Op {
 
 /// All, with how often each may happen: each seed draws one of the three.
 const OPS: [(Op, [usize; 3]); 20] = [
-    (Op::Receive, [10, 30, 100]),
-    (Op::Flush, [10, 30, 100]),
-    (Op::Work, [10, 30, 100]),
+    (Op::Receive, [3, 20, 100]),
+    (Op::Flush, [3, 20, 100]),
+    (Op::Work, [5, 30, 100]),
     (Op::Reap, [5, 20, 40]),
     (Op::Serve, [5, 20, 40]),
     (Op::Copy, [0, 4, 20]),
@@ -121,7 +121,7 @@ const OPS: [(Op, [usize; 3]); 20] = [
     (Op::Spawn, [2, 4, 10]),
     (Op::Kill, [0, 1, 4]),
     (Op::TellKill, [2, 5, 10]),
-    (Op::Cut, [0, 2, 10]),
+    (Op::Cut, [0, 4, 20]),
     (Op::Stop, [0, 1, 2]),
     (Op::TellStop, [1, 5, 10]),
 ];
