@@ -20,9 +20,10 @@ CONSTANTS
     Home,       \* the one that keeps the order
     Nack,       \* TRUE: a core may refuse a Deliver (no slot, quota, domain gone)
     FDel,       \* TRUE: a cascade (a dying CNode) may delete what is frozen
+    Most,       \* at most so many requests are outstanding at once (Cardinality(Cores): no bound)
     Bug         \* 0, or the number of a seeded mistake (see README.md)
 
-ASSUME Home \in Cores /\ Nack \in BOOLEAN /\ FDel \in BOOLEAN /\ Bug \in Nat
+ASSUME Home \in Cores /\ Nack \in BOOLEAN /\ FDel \in BOOLEAN /\ Most \in Nat /\ Bug \in Nat
 
 VARIABLES
     core,       \* core[k]: what core k knows
@@ -274,8 +275,9 @@ Pinned(k, c) == ~NoPend(k) /\ core[k].pend.cap = c
 
 \* The request goes out, and pins its capability until it is answered.
 Ask(k, r, p) ==
-    Become(ToHome([Now EXCEPT !.core[k] = [p EXCEPT !.pend = r]], k,
-                  [m |-> "Req", req |-> r], TRUE))
+    /\ Cardinality({ j \in Cores : ~NoPend(j) }) < Most
+    /\ Become(ToHome([Now EXCEPT !.core[k] = [p EXCEPT !.pend = r]], k,
+                     [m |-> "Req", req |-> r], TRUE))
 
 RetypeLocal(k, c, d) ==
     /\ Usable(k, c) /\ Excl(k, c) /\ Below(d, c) /\ Ok(Has(k), c, d)
@@ -327,9 +329,12 @@ Start(c) ==
           \/ r.op = "retype" /\ Become(BeginRetype(t, c, r, TRUE))
           \/ r.op = "revoke" /\ Become(BeginRevoke(t, c, r, TRUE))
 
-Free ==
+MayFree ==
     /\ home.live /\ home.sharers = {} /\ home.active = Idle
     /\ \A c \in Cores : home.queue[c] = NoReq
+
+Free ==
+    /\ MayFree
     /\ home' = [home EXCEPT !.live = FALSE]
     /\ UNCHANGED <<core, up, down>>
 
@@ -463,10 +468,10 @@ I5exact ==
           /\ k \in Far => up[k] = <<>> /\ down[k] = <<>> )
         => k \notin home.sharers
 
-\* I6: nothing is left of a unit that is free.
+\* I6: nothing is left of a unit that is free, nor of one that is about to be.
 I6 ==
-    ~home.live =>
-        /\ home = Free0
+    ~home.live \/ MayFree =>
+        /\ home = [Free0 EXCEPT !.live = home.live]
         /\ \A k \in Cores : core[k] = Nowhere
         /\ \A k \in Far : up[k] = <<>> /\ down[k] = <<>>
 
