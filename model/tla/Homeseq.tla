@@ -290,7 +290,7 @@ RevokeLocal(k, c) ==
     /\ UNCHANGED <<home, up, down>>
 
 Delete(k, c) ==
-    /\ c \in Has(k) /\ ~Pinned(k, c) /\ (FDel \/ ~Frozen(k, c))
+    /\ c \in Has(k) /\ ~Pinned(k, c) /\ ~(Frozen(k, c) /\ ~FDel)
     /\ LET t == [Now EXCEPT !.core[k] = Drop(@, {c})]
        IN Become(IF t.core[k].have = {} THEN ToHome(t, k, [m |-> "Gone"], TRUE) ELSE t)
 
@@ -311,11 +311,12 @@ RevokeFar(k, c) ==
 -----------------------------------------------------------------------------
 (* Steps of the home that no message causes.                                *)
 
-Accepts == IF Nack THEN BOOLEAN ELSE {TRUE}
+\* What may be said to a Deliver that is taken in this step (`now`).
+Accepts(now) == IF Nack /\ now THEN BOOLEAN ELSE {TRUE}
 
 Alloc(j) ==
     /\ ~home.live
-    /\ \E accept \in Accepts :
+    /\ \E accept \in Accepts(j = Home) :
         Become(ToCore([Now EXCEPT !.home.live = TRUE, !.home.sharers = {j},
                                   !.home.active = [op |-> "alloc", to |-> j]],
                       j, [m |-> "Deliver", cap |-> Root, excl |-> TRUE], accept))
@@ -325,7 +326,7 @@ Start(c) ==
     /\ home.active = Idle /\ home.queue[c] # NoReq
     /\ LET r == home.queue[c]
            t == [Now EXCEPT !.home.queue[c] = NoReq]
-       IN \/ r.op = "send"   /\ \E accept \in Accepts : Become(BeginSend(t, c, r, accept))
+       IN \/ r.op = "send"   /\ \E accept \in Accepts(r.to = Home) : Become(BeginSend(t, c, r, accept))
           \/ r.op = "retype" /\ Become(BeginRetype(t, c, r, TRUE))
           \/ r.op = "revoke" /\ Become(BeginRevoke(t, c, r, TRUE))
 
@@ -341,30 +342,27 @@ Free ==
 -----------------------------------------------------------------------------
 (* Messages arrive.                                                         *)
 
-AtCoreMsg(k, kind) ==
-    /\ down[k] # <<>>
-    /\ Head(down[k]).m = kind
-    /\ \E accept \in (IF kind = "Deliver" THEN Accepts ELSE {TRUE}) :
-        Become(Handle([Now EXCEPT !.down[k] = Tail(@)], k, Head(down[k]), accept))
+IsNext(channel, kind) == channel # <<>> /\ Head(channel).m = kind
 
-\* An Ack, CheckR, ... never makes the home start a Deliver, so nothing is accepted here.
-AtHomeMsg(c, kind) ==
-    /\ up[c] # <<>>
-    /\ Head(up[c]).m = kind
-    /\ Become(AtHome([Now EXCEPT !.up[c] = Tail(@)], c, Head(up[c]), TRUE))
+CoreTakes(k, accept) ==
+    Become(Handle([Now EXCEPT !.down[k] = Tail(@)], k, Head(down[k]), accept))
 
-AtCoreDeliver(k) == AtCoreMsg(k, "Deliver")
-AtCoreCheck(k)   == AtCoreMsg(k, "Check")
-AtCoreMark(k)    == AtCoreMsg(k, "Mark")
-AtCoreSweep(k)   == AtCoreMsg(k, "Sweep")
-AtCoreDone(k)    == AtCoreMsg(k, "Done")
+\* No answer of a core makes the home start a Deliver: nothing is accepted within the step.
+HomeTakes(c) ==
+    Become(AtHome([Now EXCEPT !.up[c] = Tail(@)], c, Head(up[c]), TRUE))
 
-AtHomeReq(c)      == AtHomeMsg(c, "Req")
-AtHomeGone(c)     == AtHomeMsg(c, "Gone")
-AtHomeAck(c)      == AtHomeMsg(c, "Ack")
-AtHomeCheckR(c)   == AtHomeMsg(c, "CheckR")
-AtHomeMarkAck(c)  == AtHomeMsg(c, "MarkAck")
-AtHomeSweepAck(c) == AtHomeMsg(c, "SweepAck")
+AtCoreDeliver(k) == IsNext(down[k], "Deliver") /\ \E accept \in Accepts(TRUE) : CoreTakes(k, accept)
+AtCoreCheck(k)   == IsNext(down[k], "Check")   /\ CoreTakes(k, TRUE)
+AtCoreMark(k)    == IsNext(down[k], "Mark")    /\ CoreTakes(k, TRUE)
+AtCoreSweep(k)   == IsNext(down[k], "Sweep")   /\ CoreTakes(k, TRUE)
+AtCoreDone(k)    == IsNext(down[k], "Done")    /\ CoreTakes(k, TRUE)
+
+AtHomeReq(c)      == IsNext(up[c], "Req")      /\ HomeTakes(c)
+AtHomeGone(c)     == IsNext(up[c], "Gone")     /\ HomeTakes(c)
+AtHomeAck(c)      == IsNext(up[c], "Ack")      /\ HomeTakes(c)
+AtHomeCheckR(c)   == IsNext(up[c], "CheckR")   /\ HomeTakes(c)
+AtHomeMarkAck(c)  == IsNext(up[c], "MarkAck")  /\ HomeTakes(c)
+AtHomeSweepAck(c) == IsNext(up[c], "SweepAck") /\ HomeTakes(c)
 
 FromHome(k) == AtCoreDeliver(k) \/ AtCoreCheck(k) \/ AtCoreMark(k) \/ AtCoreSweep(k) \/ AtCoreDone(k)
 
