@@ -7,58 +7,43 @@
 //!
 //! A section must not give way itself, and should be short: it is what keeps a more urgent thread waiting.
 
-use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
+use paging::Section;
 
+use crate::domain::Runtime;
 use crate::local::raw_local;
 
 raw_local! {
-    /// How many sections the running thread is in, and [`WANTED`].
-    static STATE: AtomicU32 = AtomicU32::new(0);
+    /// How many sections the running thread is in, and whether something is wanted at their end.
+    static STATE: Section = Section::new();
 }
 
-/// Something came in a section that is to be done at its end: an upcall because of which somebody else should run, or
-/// what was put off.
-const WANTED: u32 = 1 << 31;
+/// The section that the running thread is in.
+#[inline(always)]
+pub(crate) fn with_state<R>(f: impl FnOnce(&Section) -> R) -> R {
+    STATE.with(f)
+}
 
 /// Runs `f` with no other thread coming between.
 #[inline(always)]
 pub fn section<R>(f: impl FnOnce() -> R) -> R {
-    enter();
-    let result = f();
-    leave();
-    result
+    paging::section::<Runtime, R>(f)
 }
 
 /// Begins a section. Whether there is none around it.
 #[inline(always)]
 pub(crate) fn enter() -> bool {
-    // One step to upcalls, which may note what they want at any time.
-    let former = STATE.with(|state| state.fetch_add(1, Ordering::Relaxed));
-    compiler_fence(Ordering::SeqCst);
-    former & !WANTED == 0
+    paging::enter::<Runtime>()
 }
 
 /// Ends a section.
 #[inline(always)]
 pub(crate) fn leave() {
-    compiler_fence(Ordering::SeqCst);
-    if STATE.with(|state| state.fetch_sub(1, Ordering::Relaxed)) == WANTED + 1 {
-        give_way();
-    }
-}
-
-#[cold]
-fn give_way() {
-    forget_want();
-    crate::pager::after_section();
-    crate::dispatch::after_section();
-    crate::heap::trim();
-    crate::thread::give_way();
+    paging::leave::<Runtime>();
 }
 
 /// How many sections the running thread is in.
 pub(crate) fn depth() -> u32 {
-    STATE.with(|state| state.load(Ordering::Relaxed) & !WANTED)
+    STATE.with(Section::depth)
 }
 
 /// Whether the running thread is in a section.
@@ -68,17 +53,12 @@ pub(crate) fn inside() -> bool {
 
 /// The section that was interrupted does what is wanted at its end.
 pub(crate) fn want() {
-    STATE.with(|state| state.fetch_or(WANTED, Ordering::Relaxed));
-}
-
-/// Whoever gives way now does what was wanted.
-pub(crate) fn forget_want() {
-    STATE.with(|state| state.fetch_and(!WANTED, Ordering::Relaxed));
+    STATE.with(Section::want);
 }
 
 /// The thread that runs next is in so many sections. For switches, in upcalls.
 pub(crate) fn set_depth(sections: u32) {
-    STATE.with(|state| state.store(state.load(Ordering::Relaxed) & WANTED | sections, Ordering::Relaxed));
+    STATE.with(|state| state.set_depth(sections));
 }
 
 /// How far below the stack pointer a section that a fault must not come into may go.
@@ -89,4 +69,26 @@ const STACK_NEEDED: u64 = 2 * 1024;
 pub(crate) fn probe_stack() {
     // SAFETY: below the stack pointer of a thread is its stack, or what ends it when it is too small.
     unsafe { crate::arch::touch(crate::arch::stack_pointer().saturating_sub(STACK_NEEDED)) };
+}
+
+/// How far below the stack pointer a call to the memory service may go.
+const CALL_NEEDS: u64 = 16 * 1024;
+
+/// Makes sure that the stack is backed as far as a call to the memory service may need it, so that what is done in critical
+/// sections for it finds the stock as it is. Does nothing in one.
+#[cold]
+pub(crate) fn probe_stack_for_call() {
+    if inside() {
+        return;
+    }
+    // Who has less left than that learns it where it is used.
+    let (top, start) = (crate::arch::stack_pointer(), crate::thread::own_stack().start);
+    let least = top.saturating_sub(CALL_NEEDS).max(start);
+    // Each chunk between, from the deepest on.
+    for address in [least, top / paging::CHUNK * paging::CHUNK] {
+        if (least..top).contains(&address) {
+            // SAFETY: on the stack of this thread.
+            unsafe { crate::arch::touch(address) };
+        }
+    }
 }

@@ -32,51 +32,54 @@ use core::cell::{Cell, OnceCell, RefCell};
 use abi::CapAddr;
 use abi::packet::{HEADER_CAPABILITY, Packet};
 use ipc::port::{Receiver, SendError};
+use paging::PutOff;
 use threads::schedule::Kind;
 
 use crate::arch::{self, Wake};
 use crate::channel::{self, Channel};
+use crate::domain::Runtime;
 use crate::event_set::EventSet;
 use crate::events::{self, Event};
 use crate::frame::Frame;
-use crate::local::raw_local;
+use crate::local::{local, raw_local};
 use crate::thread::{self, ThreadId};
 use crate::{critical, executor, slots, time};
 
-/// Packets that came directly while a leaf waited for something else; when it is full the leaf yields instead of
-/// waiting, and packets go to their rings.
-const STASH: usize = 16;
-
-struct Stashed {
+/// A packet that came directly while a leaf waited for something else.
+pub(crate) struct Stashed {
     event: u32,
     packet: Packet,
     capability: Option<CapAddr>,
 }
 
-/// Packets that were put off, oldest first.
-struct Stash {
-    items: [Option<Stashed>; STASH],
-    first: usize,
-    count: usize,
+impl Stashed {
+    fn new(event: u32, packet: Packet) -> Stashed {
+        let landed = packet.header & HEADER_CAPABILITY != 0;
+        let capability = landed.then(|| events::channel(event)).flatten().and_then(|c| c.take_landed_only());
+        Stashed { event, packet, capability }
+    }
+
+    /// Whether only the main thread takes it: it is for a server, or for nobody.
+    pub(crate) fn is_for_main(&self) -> bool {
+        events::channel(self.event).is_none_or(|channel| channel.is_server())
+    }
+
+    pub(crate) fn deliver(mut self) {
+        match events::channel(self.event) {
+            Some(channel) => channel.deliver_late(&mut self.packet, self.capability),
+            None => self.capability.into_iter().for_each(slots::discard),
+        }
+    }
 }
 
-impl Stash {
-    const fn new() -> Stash {
-        Stash { items: [const { None }; STASH], first: 0, count: 0 }
-    }
-    fn push(&mut self, item: Stashed) {
-        self.items[(self.first + self.count) % STASH] = Some(item);
-        self.count += 1;
-    }
-    fn pop(&mut self) -> Option<Stashed> {
-        self.count = self.count.checked_sub(1)?;
-        let item = self.items[self.first].take();
-        self.first = (self.first + 1) % STASH;
-        item
-    }
-    fn holds(&self, event: u32) -> bool {
-        self.items.iter().flatten().any(|item| item.event == event)
-    }
+local! {
+    static STASH: RefCell<PutOff<Stashed>> = RefCell::new(PutOff::new());
+}
+
+/// Looks at the packets that were put off.
+#[inline(always)]
+pub(crate) fn with_put_off<R>(f: impl FnOnce(&mut PutOff<Stashed>) -> R) -> R {
+    STASH.with(|stash| f(&mut stash.borrow_mut()))
 }
 
 struct Core {
@@ -85,9 +88,6 @@ struct Core {
     running: Cell<bool>,
     /// Something can be done without waiting for an event: tasks, put-off packets, burials.
     work: Cell<bool>,
-    stash: RefCell<Stash>,
-    /// Whether anything is in the stash.
-    stashed: Cell<bool>,
     /// Servers' ends to let go of, as a map of events.
     dead: EventSet,
     /// Ready events that a leaf put off, or that are for the main thread.
@@ -96,7 +96,7 @@ struct Core {
 
 raw_local! {
     /// Set once, before there is a second thread. The cells in it belong to the main thread, but for `work`, which others
-    /// only set, and those that are looked at in critical sections: `stash`, `dead`, `put_off`.
+    /// only set, and those that are looked at in critical sections: `dead`, `put_off`.
     static CORE: OnceCell<Core> = OnceCell::new();
 }
 
@@ -108,8 +108,6 @@ pub(crate) fn init(frame: Frame) {
             frame,
             running: Cell::new(false),
             work: Cell::new(false),
-            stash: RefCell::new(Stash::new()),
-            stashed: Cell::new(false),
             dead: EventSet::new(),
             put_off: EventSet::new(),
         };
@@ -188,7 +186,7 @@ pub(crate) fn send_and_park<R: Receiver>(
 /// Waits until unparked, delivering the packets of `channel` only; no other thread runs. The token that it takes may have
 /// been meant for a wait around this one: when the caller is through, it calls [`unpark`], so that that one looks again.
 pub(crate) fn park_leaf(channel: &Arc<Channel>) {
-    critical::section(|| with(|core| core.run_leaf(channel)));
+    critical::section(|| paging::wait_as_leaf::<Runtime>(channel));
 }
 
 /// Makes `thread` return from its present or next [`park`].
@@ -199,24 +197,37 @@ pub(crate) fn unpark(id: ThreadId) {
 
 /// Whether packets of this channel were put off: later ones have to wait for them.
 pub(crate) fn has_put_off(event: u32) -> bool {
-    with(|core| core.stashed.get() && critical::section(|| core.stash.borrow().holds(event)))
+    with_put_off(|stash| stash.any(|stashed| stashed.event == event))
 }
 
 /// Whether there is something that only the main thread's loop will do.
 pub(crate) fn is_something_put_off() -> bool {
-    with(|core| core.work.get() || core.stashed.get() || !core.put_off.is_empty())
+    with(|core| core.work.get() || !core.put_off.is_empty()) || with_put_off(|stash| !stash.is_empty())
 }
 
-/// A critical section has ended in which something was put off.
-pub(crate) fn after_section() {
-    CORE.with(|core| {
-        if let Some(core) = core.get()
-            && core.stashed.get()
-            && thread::has_others()
-        {
-            core.deliver_stash_for_clients();
-        }
+/// Takes in what is ready for the leaf; the rest is put off.
+pub(crate) fn take_ready_leaf(channel: &Channel) {
+    with(|core| {
+        core.frame.take_ready(|event| {
+            if event == channel.event() { channel.drain(core.frame) } else { core.put_off.insert(event) }
+        });
     });
+}
+
+/// Events that were put off are ready again.
+pub(crate) fn restore_put_off() {
+    with(Core::restore_put_off);
+}
+
+/// One wait in the kernel for a leaf: a packet of its own is taken in, another one handed over.
+pub(crate) fn wait_leaf(own: &Arc<Channel>) -> Option<Stashed> {
+    let mut packet = Packet::default();
+    let Wake::Message(event) = arch::wait(frame(), u64::MAX, &mut packet) else { return None };
+    if event == own.event() {
+        take_in(own, &mut packet);
+        return None;
+    }
+    Some(Stashed::new(event, packet))
 }
 
 /// Lets go of the server's end with this event index as soon as nothing runs in it.
@@ -335,7 +346,7 @@ impl Core {
     #[cold]
     fn do_work(&self) {
         self.work.set(false);
-        self.deliver_stash();
+        paging::deliver_put_off::<Runtime>();
         executor::run_ready();
         if executor::has_ready() {
             self.work.set(true);
@@ -395,37 +406,6 @@ impl Core {
         critical::section(|| self.put_off.take(|event| self.frame.set_ready(event)));
     }
 
-    /// Packets that a leaf put off, oldest first. They are older than what is in the rings. Delivering one may put off
-    /// more, which come behind.
-    fn deliver_stash(&self) {
-        while self.stashed.get() {
-            let Some(mut stashed) = critical::section(|| self.stash.borrow_mut().pop()) else {
-                self.stashed.set(false);
-                return;
-            };
-            match events::channel(stashed.event) {
-                Some(channel) => channel.deliver_late(&mut stashed.packet, stashed.capability),
-                None => stashed.capability.into_iter().for_each(slots::discard),
-            }
-        }
-    }
-
-    /// Packets for clients that a leaf put off, where the main thread may not come to it soon. Those for servers stay.
-    fn deliver_stash_for_clients(&self) {
-        critical::section(|| {
-            let count = self.stash.borrow().count;
-            for _ in 0..count {
-                let Some(mut stashed) = self.stash.borrow_mut().pop() else { return };
-                match events::channel(stashed.event) {
-                    Some(channel) if !channel.is_server() => {
-                        channel.deliver_late(&mut stashed.packet, stashed.capability);
-                    }
-                    _ => self.stash.borrow_mut().push(stashed),
-                }
-            }
-        });
-    }
-
     /// Parks a thread that is not the main one.
     fn park_other(&self) {
         loop {
@@ -460,54 +440,16 @@ impl Core {
     /// One wait in the kernel by a thread while no other runs: it makes a report, or connects to the memory service. What is
     /// for servers is put off until the main thread runs again, if ever.
     fn wait_alone(&self) {
-        let mut buffer = Packet::default();
-        if let Wake::Message(event) = self.wait_with_room(time::next_deadline(), &mut buffer) {
+        paging::wait_with_room::<Runtime>(|| {
+            let mut packet = Packet::default();
+            let Wake::Message(event) = arch::wait(self.frame, time::next_deadline(), &mut packet) else { return None };
             match events::channel(event) {
-                Some(channel) if !channel.is_server() => take_in(&channel, &mut buffer),
-                _ => self.put_packet_off(event, &buffer),
+                Some(channel) if !channel.is_server() => take_in(&channel, &mut packet),
+                _ => return Some(Stashed::new(event, packet)),
             }
-        }
-        time::fire();
-    }
-
-    fn run_leaf(&self, channel: &Arc<Channel>) {
-        let mut buffer = Packet::default();
-        loop {
-            self.take_ready_leaf(channel);
-            if thread::take_token() {
-                break;
-            }
-            match self.wait_with_room(u64::MAX, &mut buffer) {
-                Wake::Message(event) if event == channel.event() => take_in(channel, &mut buffer),
-                Wake::Message(event) => self.put_packet_off(event, &buffer),
-                Wake::Run => {}
-            }
-        }
-        self.restore_put_off();
-    }
-
-    /// Waits. If there is no room for another packet that is put off, it lets time pass, and packets go to their rings.
-    fn wait_with_room(&self, deadline: u64, buffer: &mut Packet) -> Wake {
-        if critical::section(|| self.stash.borrow().count) == STASH {
-            arch::yield_now(self.frame);
-            return Wake::Run;
-        }
-        arch::wait(self.frame, deadline, buffer)
-    }
-
-    fn take_ready_leaf(&self, channel: &Channel) {
-        self.frame.take_ready(|event| {
-            if event == channel.event() { channel.drain(self.frame) } else { self.put_off.insert(event) }
+            None
         });
-    }
-
-    fn put_packet_off(&self, event: u32, buffer: &Packet) {
-        let landed = buffer.header & HEADER_CAPABILITY != 0;
-        let capability = landed.then(|| events::channel(event)).flatten().and_then(|c| c.take_landed_only());
-        critical::section(|| self.stash.borrow_mut().push(Stashed { event, packet: *buffer, capability }));
-        self.stashed.set(true);
-        self.work.set(true);
-        critical::want();
+        time::fire();
     }
 }
 

@@ -33,6 +33,7 @@ pub mod channel;
 pub mod console;
 pub mod critical;
 mod dispatch;
+mod domain;
 mod error;
 mod event_set;
 mod events;

@@ -14,9 +14,9 @@ use core::fmt::{self, Write};
 use core::ops::Range;
 
 use abi::frame::Context;
+use paging::Unbacked;
 
 use crate::local::local;
-use crate::pager::Unbacked;
 use crate::thread::{self, ThreadId};
 use crate::{arch, console, critical, start};
 

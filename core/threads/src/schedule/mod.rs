@@ -303,6 +303,38 @@ impl Threads {
         Some(id)
     }
 
+    /// The current thread has parked, yielded or ended: `next`, if it is one and ready, or whose turn it is becomes the
+    /// current one. None if it is the one that has run.
+    ///
+    /// If nobody is ready that is the main thread: it is parked in its loop, where it waits in the kernel.
+    #[inline]
+    pub fn take_turn(&mut self, next: Option<ThreadId>) -> Option<ThreadId> {
+        let former = self.current();
+        let next = next.or_else(|| self.pick()).unwrap_or(ThreadId::MAIN);
+        self.switch_to(next);
+        (next != former).then_some(next)
+    }
+
+    /// As [`Self::rotate`], but `handler`, if there is one, which is ready, is the current one then, however urgent it is.
+    pub fn yield_to(&mut self, handler: Option<ThreadId>) -> Option<ThreadId> {
+        if handler.is_none() {
+            return self.rotate();
+        }
+        self.yield_current();
+        self.take_turn(handler)
+    }
+
+    /// Makes somebody ready who handles events: the main thread, if it is parked, or, unless only that can, another one that
+    /// is parked.
+    pub fn nudge_handler(&mut self, only_main: bool) -> Option<ThreadId> {
+        let leaf = if only_main { None } else { self.any_parked(Kind::Leaf) };
+        let handler = self.any_parked(Kind::Loop).or(leaf);
+        if let Some(id) = handler {
+            self.nudge(id);
+        }
+        handler
+    }
+
     /// The current thread has had its time: it queues behind the others of its priority.
     pub fn preempt_current(&mut self) {
         self.yield_current();

@@ -3,46 +3,22 @@
 use abi::Rights;
 use abi::frame::Area;
 
+use paging::{Unbacked, Unmended};
+
 use super::table;
+use crate::arch;
+use crate::domain::Runtime;
 use crate::frame::Frame;
-use crate::pager::{self, Unbacked};
 use crate::report::{self, Fault};
 use crate::thread::ThreadId;
-use crate::{arch, critical, dispatch, names};
 
 /// The running thread faulted. On the stack of faults, with upcalls disabled.
 pub(crate) fn faulted(frame: Frame, esr: u64, far: u64) -> ! {
-    let depth = critical::depth();
-    critical::enter();
-    // Upcalls may come from here on; they leave a critical section alone. They do not touch the area `Trap`.
-    // SAFETY: `frame` is the dispatcher frame.
-    unsafe { arch::enable(frame.base()) };
-    if depth == 0 && !names::has_memory() {
-        // Only a stack that grows before the program has done anything else: later it is connected.
-        let alone = table::is_alone();
-        table::stay_alone(true);
-        critical::leave();
-        names::provide_memory();
-        critical::enter();
-        table::stay_alone(alone);
-    }
     let fault = Fault::new(esr);
-    let outcome = match fault.wanted() {
-        Some(rights) => pager::back(far, rights, depth != 0),
-        None => Err(Unbacked::Nothing),
-    };
-    match outcome {
-        Ok(()) => {
-            if depth == 0 {
-                // What came for others while the memory service was waited for.
-                dispatch::after_section();
-            }
-            // SAFETY: as above; nothing faults on the way to `resume`.
-            unsafe { arch::disable(frame.base()) };
-            critical::set_depth(depth);
-            arch::resume(frame.base(), Area::Trap as u64)
-        }
-        Err(why) => end(frame, &fault, far, why, depth),
+    // Upcalls that come meanwhile do not touch the area `Trap`.
+    match paging::mend::<Runtime>(far, fault.wanted()) {
+        Ok(()) => arch::resume(frame.base(), Area::Trap as u64),
+        Err(Unmended { why, depth }) => end(frame, &fault, far, why, depth),
     }
 }
 

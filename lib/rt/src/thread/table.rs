@@ -15,6 +15,7 @@ use threads::schedule::{Fate, Full, Kind, Priority, Room, ThreadId, Threads};
 
 use super::locals::Locals;
 use super::stack::Stack;
+use crate::domain::Runtime;
 use crate::frame::Frame;
 use crate::local::{local, raw_local};
 use crate::{arch, critical, dispatch, heap, names, time};
@@ -514,21 +515,16 @@ impl Table {
     /// As [`Self::yield_turn`], but `handler`, if there is one, is to run however urgent it is.
     #[inline(never)]
     fn yield_turn_to(&mut self, handler: Option<ThreadId>) -> Option<Turn> {
-        if handler.is_none() {
-            return self.yield_turn();
-        }
-        self.threads.yield_current();
-        self.next_turn(handler)
+        let next = self.threads.yield_to(handler)?;
+        Some(self.turn(current(), next))
     }
 
     /// The running thread has parked, yielded or ended: makes `next`, which is ready, or whose turn it is the current one.
     /// None if it is the one that has run.
     fn next_turn(&mut self, next: Option<ThreadId>) -> Option<Turn> {
-        // There is always one: the main thread is ready, runs, or is parked in its loop, where it waits in the kernel.
-        let next = next.or_else(|| self.threads.pick()).unwrap_or(ThreadId::MAIN);
-        self.threads.switch_to(next);
         let former = current();
-        if next == former { None } else { Some(self.turn(former, next)) }
+        let next = self.threads.take_turn(next)?;
+        Some(self.turn(former, next))
     }
 
     #[inline(always)]
@@ -572,33 +568,20 @@ fn nudge_for_events(frame: Frame) -> Option<ThreadId> {
     if !anybody && !dispatch::is_something_put_off() {
         return None;
     }
-    with(|table| {
-        // What was put off is for the main thread alone.
-        let leaf = || if anybody { table.threads.any_parked(Kind::Leaf) } else { None };
-        let parked = table.threads.any_parked(Kind::Loop).or_else(leaf);
-        if let Some(id) = parked {
-            table.threads.nudge(id);
-        }
-        parked
-    })
+    // What was put off is for the main thread alone.
+    with(|table| table.threads.nudge_handler(!anybody))
 }
 
 /// An upcall took the processor from the running thread: its context is in the frame. Does not return if another thread
 /// goes on. Upcalls are disabled.
 pub(crate) fn preempted(frame: Frame) {
-    let inside = critical::inside();
     if !others_exist() {
-        if !inside {
+        if !critical::inside() {
             want_slices(false);
         }
         return;
     }
-    if inside {
-        critical::want();
-        return;
-    }
-    critical::forget_want();
-    if is_alone() {
+    if !paging::upcall::<Runtime>() {
         return;
     }
     let handler = nudge_for_events(frame);
