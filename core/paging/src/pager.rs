@@ -49,8 +49,9 @@ pub fn expect_faults<D: Domain>() {
 
 /// Fills the stock up that a critical section has taken from.
 pub fn fill_up_after_section<D: Domain>() {
-    if stock::<D, _>(|stock| core::mem::take(&mut stock.low)) {
-        // In the section below only the stock would serve, and there may be nothing left in it.
+    if stock::<D, _>(|stock| stock.is_taken_from()) {
+        // In the section below only the stock would serve, and there may be nothing left in it. Upcalls leave this thread alone
+        // until then.
         D::probe_stack_for_call();
         let _ = fill_up::<D>();
     }
@@ -174,6 +175,8 @@ pub fn fill_up<D: Domain>() -> Result<(), D::Error> {
         if stock::<D, _>(|stock| core::mem::replace(&mut stock.filling, true)) {
             return Ok(());
         }
+        // What is taken from here on is filled up at the end of this section.
+        stock::<D, _>(|stock| stock.low = false);
         let filled = fill::<D>();
         let usable = stock::<D, _>(|stock| {
             stock.filling = false;

@@ -99,15 +99,22 @@ pub fn end_work<D: Domain>() {
     D::let_others_run();
 }
 
-/// An upcall took the processor from the running thread: whether another is to run now.
+/// An upcall took the processor from the running thread, of several: `switch` gives it to another, if there is one whose turn
+/// it is, and may not return then. Upcalls are disabled.
 ///
-/// What was wanted stays so: a thread that gave way in a section may have left the stock low, and whoever is next out of one
-/// fills it up.
+/// A thread in a section is left alone, and so is one that has just left a section which took from the stock: it is about to
+/// fill it up, and others would find too little. What was wanted stays so.
 #[inline(always)]
-pub fn upcall<D: Domain>() -> bool {
+pub fn upcall<D: Domain>(switch: impl FnOnce()) {
     if D::state(Section::depth) != 0 {
-        D::state(Section::want);
-        return false;
+        return D::state(Section::want);
     }
-    !D::is_alone()
+    // The sections below have nothing to do at their ends.
+    D::state(Section::enter);
+    if D::stock(|stock| stock.is_taken_from()) {
+        D::state(Section::want);
+    } else if !D::is_alone() {
+        switch();
+    }
+    D::state(|state| state.set_depth(0));
 }

@@ -69,7 +69,8 @@ pub struct Stock {
     slots: Few<CapAddr, SLOTS>,
     /// Frames that there should be.
     wanted: usize,
-    /// It was taken from where it could not be filled up.
+    /// It was taken from where it could not be filled up. Outside of sections only the thread sees that which is about to
+    /// fill it up.
     pub(crate) low: bool,
     /// It is being filled up.
     pub(crate) filling: bool,
@@ -132,6 +133,10 @@ impl Stock {
         self.frames.count >= faults
             && self.slots.count >= faults * SLOTS_OF_A_FAULT
             && self.tables.iter().all(|tables| tables.count >= faults)
+    }
+
+    pub(crate) const fn is_taken_from(&self) -> bool {
+        self.low
     }
 
     /// Whether there is something for the next fault.

@@ -430,6 +430,8 @@ pub(crate) fn is_alive(id: ThreadId) -> bool {
 /// Parks the running thread, unless it has a token, and lets another run, the main one if nobody else can. It comes back
 /// when it was unparked, or when there may be something for it to handle.
 pub(crate) fn park(kind: Kind) {
+    // A fault in the section would leave the stock low to the next thread.
+    critical::probe_stack();
     critical::enter();
     if !has_token() {
         go(|table| {
@@ -581,9 +583,11 @@ pub(crate) fn preempted(frame: Frame) {
         }
         return;
     }
-    if !paging::upcall::<Runtime>() {
-        return;
-    }
+    paging::upcall::<Runtime>(|| switch_in_upcall(frame));
+}
+
+/// Runs another thread, if it is another's turn.
+fn switch_in_upcall(frame: Frame) {
     let handler = nudge_for_events(frame);
     let Some(turn) = with(|table| {
         let former = table.threads.current();
@@ -613,6 +617,7 @@ pub(crate) fn give_way() {
     if !others_exist() || is_alone() {
         return;
     }
+    critical::probe_stack();
     critical::enter();
     let handler = nudge_for_events(dispatch::frame());
     go(|table| table.yield_turn_to(handler));
