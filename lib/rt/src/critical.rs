@@ -81,9 +81,10 @@ pub(crate) fn probe_stack_for_call() {
     if inside() {
         return;
     }
+    let Some(stack) = crate::thread::own_stack_if_started() else { return };
     // Who has less left than that learns it where it is used.
-    let (top, start) = (crate::arch::stack_pointer(), crate::thread::own_stack().start);
-    let least = top.saturating_sub(CALL_NEEDS).max(start);
+    let top = crate::arch::stack_pointer();
+    let least = top.saturating_sub(CALL_NEEDS).max(stack.start);
     // Each chunk between, from the deepest on.
     for address in [least, top / paging::CHUNK * paging::CHUNK] {
         if (least..top).contains(&address) {

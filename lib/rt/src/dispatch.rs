@@ -102,7 +102,7 @@ raw_local! {
 
 /// Starts the loop's state over `frame`, and the table of threads.
 pub(crate) fn init(frame: Frame) {
-    thread::init();
+    thread::init(frame);
     CORE.with(|core| {
         let fresh = Core {
             frame,

@@ -321,6 +321,7 @@ fn grow(need: u64) -> bool {
     let Some(least) = need.max(SMALLEST_STEP).checked_next_multiple_of(PAGE_SIZE) else { return false };
     let Some(whole) = least.max(step).checked_next_multiple_of(PAGE_SIZE) else { return false };
     names::provide_memory();
+    critical::probe_stack_for_call();
     let grown = critical::section(|| reserve_only(|| add_largest(whole, least)));
     HEAP.with(|heap| heap.borrow_mut().dry = !grown);
     grown

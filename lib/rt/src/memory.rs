@@ -114,6 +114,7 @@ fn carve_own(bytes: u64, align: u64) -> Option<(Cap<Ram>, u64)> {
 /// # Errors
 /// `OutOfMemory`.
 pub fn carve(bytes: u64, align: u64) -> Result<(Cap<Ram>, u64), RtError> {
+    critical::probe_stack_for_call();
     critical::section(|| {
         if let Some(part) = carve_own(bytes, align) {
             return Ok(part);
@@ -135,6 +136,7 @@ pub fn allocate(bytes: u64, align: u64) -> Result<CapAddr, RtError> {
         return Err(RtError::OutOfMemory);
     }
     names::provide_memory();
+    critical::probe_stack_for_call();
     critical::section(|| {
         // The answer needs a slot, and so does the one after it.
         let _ = slots::provide();

@@ -102,6 +102,7 @@ pub fn allocate() -> Result<CapAddr, RtError> {
     if let Some(slot) = with(|slots| if slots.free > RESERVE { slots.take() } else { None }) {
         return Ok(slot);
     }
+    critical::probe_stack_for_call();
     critical::section(|| {
         let provided = provide();
         // The reserve serves until memory is to be had again.

@@ -21,7 +21,7 @@ const USUAL: Scenario = Scenario::USUAL;
 fn two_threads_fault_on_one_page() {
     let threads =
         &[(Far, &[Touch(0), Touch(2)] as &[_]), (Far, &[Touch(0), Touch(2)]), (Far, &[Touch(2), Touch(0)])];
-    passes("two_threads_fault_on_one_page", Scenario { threads, ..USUAL });
+    passes("two_threads_fault_on_one_page", Scenario { threads, upcalls: 3, ..USUAL });
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn what_is_put_off_reaches_whom_it_is_for_in_order() {
         (Far, &[Call, Allocate, Call]),
         (Far, &[Allocate, ComputeUntilServed(1)]),
     ];
-    let scenario = Scenario { threads, requests: 2, upcalls: 1, ..USUAL };
+    let scenario = Scenario { threads, requests: 2, ..USUAL };
     passes("what_is_put_off", scenario);
     passes("what_is_put_off_with_memory", Scenario { answers_allocate: true, requests: 1, ..scenario });
 }
@@ -101,13 +101,13 @@ fn what_is_put_off_reaches_whom_it_is_for_in_order() {
 fn a_request_put_off_in_a_fault_reaches_the_main_thread() {
     let threads =
         &[(Far, &[] as &[_]), (Far, &[Touch(0), Touch(1), ComputeUntilServed(2)]), (Far, &[Touch(2), Yield])];
-    passes("a_request_put_off_in_a_fault", Scenario { threads, requests: 2, upcalls: 1, ..USUAL });
+    passes("a_request_put_off_in_a_fault", Scenario { threads, requests: 2, ..USUAL });
 }
 
 #[test]
 fn the_heap_is_trimmed_after_the_section() {
     let threads = &[(Far, &[Free, Touch(0)] as &[_]), (Far, &[Touch(0), Free])];
-    passes("the_heap_is_trimmed", Scenario { threads, ..USUAL });
+    passes("the_heap_is_trimmed", Scenario { threads, upcalls: 3, ..USUAL });
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn a_threshold_that_is_one_too_low() {
 }
 
 #[test]
-#[should_panic(expected = "the stock is not filled up after a section")]
+#[should_panic(expected = "an upcall in a section is forgotten")]
 fn an_upcall_that_drops_what_was_wanted() {
     let threads = &[(Far, &[Section(&[0, 2])] as &[_]), (Far, &[Touch(1)])];
     seed(Seeded::WantDropped, Scenario { threads, ..USUAL });

@@ -150,6 +150,8 @@ struct World {
     slots: u32,
     growing: bool,
     upcalls: u32,
+    /// Others are to run at the end of the section.
+    turn_due: bool,
     tables_given: Vec<CapAddr>,
     requests: u64,
     answers: VecDeque<Packet>,
@@ -206,6 +208,7 @@ fn upcall() {
     }
     with(|world| world.disabled = true);
     let depth = STATE.with(Section::depth);
+    with(|world| world.turn_due = depth != 0);
     paging::upcall::<Model>(|| {
         let handler = nudge();
         if table(|threads| threads.yield_to(handler)).is_some() {
@@ -559,6 +562,7 @@ impl Domain for Model {
         }
     }
     fn let_others_run() {
+        with(|world| world.turn_due = false);
         if with(|world| world.others == 0 || world.alone) {
             return;
         }
@@ -648,6 +652,7 @@ fn step(step: Step) {
                 }
             });
             // Its end has done what was put off.
+            assert!(!with(|world| world.turn_due), "an upcall in a section is forgotten");
             let sufficed = STOCK.with_borrow(|stock| stock.suffices_for(LEAST));
             assert!(sufficed || with(|world| world.dry), "the stock is not filled up after a section");
         }
@@ -777,6 +782,7 @@ fn set_up(scenario: Scenario) {
         slots: scenario.slots,
         growing: false,
         upcalls: 0,
+        turn_due: false,
         tables_given: vec![],
         requests: 0,
         answers: VecDeque::new(),

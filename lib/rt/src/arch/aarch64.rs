@@ -550,6 +550,13 @@ pub(crate) fn memory(mapped: &Region) -> Range<u64> {
     mapped.range()
 }
 
+/// Touches the stack as far down as [`switch`] goes, and a bit more.
+#[inline(always)]
+pub(crate) fn touch_below_stack() {
+    // SAFETY: below the stack pointer of a thread is its stack, or what ends it when it is too small.
+    unsafe { asm!("ldurb wzr, [sp, #-256]", options(nostack, readonly)) };
+}
+
 /// Zeroes whole pages.
 ///
 /// # Safety

@@ -159,6 +159,8 @@ pub(crate) unsafe fn save_fp(_to: *mut FpContext) {}
 /// Never called.
 pub(crate) unsafe fn load_fp(_from: *const FpContext) {}
 
+pub(crate) fn touch_below_stack() {}
+
 /// # Safety
 /// As for writing to a pointer.
 pub(crate) unsafe fn zero(_address: u64, _bytes: u64) {}

@@ -36,7 +36,7 @@ pub(crate) use table::park as park_as;
 pub(crate) use table::preempted;
 pub(crate) use table::{
     current, give_way, has_others, has_token, init, is_alive, is_alone, others_exist, others_ready,
-    own_stack, stay_alone, take_token, unpark, with_name,
+    own_stack, own_stack_if_started, stay_alone, take_token, unpark, with_name,
 };
 
 use crate::cell::Guarded;

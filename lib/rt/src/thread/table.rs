@@ -41,6 +41,7 @@ pub(crate) struct Block {
 const NO_CONTEXT: Context = Context { x: [0; 31], sp: 0, pc: 0, pstate: 0, tpidr: 0, reserved: 0 };
 
 struct Table {
+    frame: Frame,
     threads: Threads,
     blocks: Vec<Option<Box<Block>>>,
     /// What the thread that ended last was made of: its stack was in use until now.
@@ -84,9 +85,10 @@ fn with<R>(f: impl FnOnce(&mut Table) -> R) -> R {
 }
 
 /// Starts with the main thread.
-pub(crate) fn init() {
+pub(crate) fn init(frame: Frame) {
     let main = Block::new(None, abi::layout::STACK_LIMIT..abi::layout::STACK_TOP, None, None);
     let table = Table {
+        frame,
         threads: Threads::new(),
         blocks: alloc::vec![Some(Box::new(main))],
         ended: None,
@@ -268,6 +270,11 @@ pub(crate) fn own_stack() -> Range<u64> {
     with_own_block(|block| block.range.clone())
 }
 
+/// As [`own_stack`], also where there is no table of threads yet.
+pub(crate) fn own_stack_if_started() -> Option<Range<u64>> {
+    TABLE.with(|table| table.borrow().is_some()).then(own_stack)
+}
+
 /// Name of the running thread, to be said in a report: gives it to `f`.
 pub(crate) fn with_name<R>(f: impl FnOnce(Option<&str>) -> R) -> R {
     with_own_block(|block| f(block.name.as_deref()))
@@ -368,6 +375,7 @@ extern "C" fn first(_: u64) -> ! {
 /// The running thread, not the main one, ends.
 pub(super) fn end() -> ! {
     super::locals::drop_own();
+    critical::probe_stack();
     end_now(false)
 }
 
@@ -448,6 +456,8 @@ pub fn yield_now() {
     if others() >> STARTED.trailing_zeros() != 1 {
         return;
     }
+    // A fault in the section would leave the stock low to the next thread.
+    arch::touch_below_stack();
     if critical::enter() {
         let turn = TABLE.with_in_section(|table| {
             // SAFETY: the table is borrowed in critical sections alone. There is none around this one, so it is not
@@ -531,7 +541,7 @@ impl Table {
 
     #[inline(always)]
     fn turn(&self, former: ThreadId, next: ThreadId) -> Turn {
-        if dispatch::frame().uses_fp() {
+        if self.frame.uses_fp() {
             self.switch_fp(former, next);
         }
         let Some(from) = self.block(former).or_else(|| self.block_of_ended()) else {
