@@ -122,7 +122,7 @@ pub fn carve(bytes: u64, align: u64) -> Result<(Cap<Ram>, u64), RtError> {
         let size = bytes.checked_add(align).ok_or(RtError::OutOfMemory)?;
         // Near the limit just enough may still be to be had.
         let ram = allocate(size.max(CHUNK), PAGE_SIZE).or_else(|_| allocate(size, PAGE_SIZE))?;
-        donate(ram)?;
+        donate(ram).inspect_err(|_| slots::discard(ram))?;
         carve_own(bytes, align).ok_or(RtError::OutOfMemory)
     })
 }

@@ -11,14 +11,16 @@ mod threads;
 use alloc::boxed::Box;
 use core::ptr::NonNull;
 
-use abi::CapAddr;
 use abi::layout::{EARLY_RAM, PAGE_CNODE};
 use abi::packet::{Header, Packet};
+use abi::{CapAddr, Rights};
+use paging::Unbacked;
 use sys::CapType;
 
+use crate::domain::Runtime;
 use crate::frame::Frame;
 use crate::start::FIRST_RING;
-use crate::{dispatch, events as table, memory, vspace};
+use crate::{critical, dispatch, events as table, memory, vspace};
 
 /// Bytes of the test domains' dispatcher frames.
 const FRAME_SIZE: u64 = 16 * 1024;
@@ -56,6 +58,11 @@ fn domain_that_asks(ram: u64) -> Frame {
     memory::init();
     vspace::init(sys::Cap::new(LEVEL1));
     frame
+}
+
+/// What a write to `address` does that faults, out of a critical section if it is `inside` one.
+fn fault(address: u64, inside: bool) -> Result<(), Unbacked> {
+    critical::section(|| paging::back::<Runtime>(address, Rights::WRITE, inside))
 }
 
 /// A packet that can be told from others by its first word.

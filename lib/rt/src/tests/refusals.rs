@@ -18,6 +18,7 @@ use abi::cap::L2_CNODE_SIZE;
 use abi::layout::StartInfo;
 
 use super::bank::{self, customer};
+use super::fault;
 use crate::thread::{self, Stack};
 use crate::vspace::Paging;
 use crate::{channel, heap, memory, pager, slots, vspace};
@@ -194,7 +195,7 @@ fn settled() {
 fn reserve_and_use(paging: Paging, touched: &[u64]) -> Made {
     let reserved = vspace::reserve(4 * MIB, DATA, paging).ok()?;
     for at in touched {
-        pager::back(reserved.address() + at, Rights::WRITE, false).ok()?;
+        fault(reserved.address() + at, false).ok()?;
     }
     made::<_, ()>(Ok(reserved))
 }

@@ -60,7 +60,7 @@ pub struct Fake {
     pub log: Vec<u8>,
     /// Calls so far, oldest first.
     pub calls: Vec<(Syscall, Arguments)>,
-    /// After so many more calls, one is refused as `Full`. Deleting and looking do not count: that is never refused for want
+    /// After so many more calls, one is refused as `Full`. Deleting and pulling do not count: that is never refused for want
     /// of something.
     pub refuse_after: Option<usize>,
     pub(super) units: Units,
@@ -184,7 +184,7 @@ impl Fake {
 
     pub(super) fn call(&mut self, number: Syscall, x: Arguments) -> Result<Answer> {
         self.calls.push((number, x));
-        let counts = !matches!(number, Syscall::CapDelete | Syscall::CapIdentify | Syscall::UnitPull);
+        let counts = !matches!(number, Syscall::CapDelete | Syscall::UnitPull);
         if let Some(left) = self.refuse_after.filter(|_| counts) {
             self.refuse_after = left.checked_sub(1);
             if left == 0 {
