@@ -51,7 +51,7 @@ struct Heap {
     /// Ascending by address: where an arena begins and ends.
     arenas: [(u64, u64); ARENAS],
     count: usize,
-    /// The arena in which something was found or freed last.
+    /// The arena in which something was found last, or one before it in which something was freed.
     hint: usize,
     total: usize,
     used: usize,
@@ -60,14 +60,7 @@ struct Heap {
 }
 
 local! {
-    static HEAP: RefCell<Heap> = RefCell::new(Heap {
-        arenas: [(0, 0); ARENAS],
-        count: 0,
-        hint: 0,
-        total: 0,
-        used: 0,
-        dry: false,
-    });
+    static HEAP: RefCell<Heap> = RefCell::new(Heap::new());
 }
 local! {
     /// Allocations must do with what is there.
@@ -100,6 +93,10 @@ pub(crate) fn backed<R>(f: impl FnOnce() -> R) -> R {
 }
 
 impl Heap {
+    const fn new() -> Heap {
+        Heap { arenas: [(0, 0); ARENAS], count: 0, hint: 0, total: 0, used: 0, dry: false }
+    }
+
     fn arena(&mut self, index: usize) -> &mut Arena {
         let start: *mut Arena = core::ptr::with_exposed_provenance_mut(self.arenas[index].0 as usize);
         // SAFETY: an arena was written there when it was added, and is accessed through the one `Heap` alone.
@@ -146,7 +143,8 @@ impl Heap {
             critical::want();
         }
         self.used -= layout.size();
-        self.hint = index;
+        // Not where it is: what comes next would keep an arena from getting empty that is not needed any more.
+        self.hint = self.hint.min(index);
         true
     }
 
@@ -435,5 +433,34 @@ mod tests {
                 assert_eq!(heap.used, 0);
             }
         }
+    }
+
+    #[derive(Clone)]
+    #[repr(align(4096))]
+    struct Page([u8; PAGE_SIZE as usize]);
+
+    #[test]
+    fn an_arena_that_was_needed_once_gets_empty_although_something_is_always_in_use() {
+        const ARENA: u64 = 16 * PAGE_SIZE;
+        let block = Layout::from_size_align(1024, 16).unwrap();
+        let pages = std::vec![Page([0; PAGE_SIZE as usize]); 32].leak();
+        let start = pages.as_mut_ptr().expose_provenance() as u64;
+        let (reserve, later) = (start..start + ARENA, start + ARENA..start + 2 * ARENA);
+        let mut heap = Heap::new();
+        // SAFETY: leaked memory, of which nobody else knows.
+        assert!(unsafe { heap.add(reserve.clone(), None) });
+        let filling: std::vec::Vec<_> = std::iter::from_fn(|| heap.take(block)).collect();
+        // SAFETY: as above.
+        assert!(unsafe { heap.add(later.clone(), Some(later.clone())) });
+        let [mut waiting, other] = [(); 2].map(|()| heap.take(block).unwrap());
+        filling.into_iter().for_each(|it| assert!(heap.give_back(it, block)));
+        assert!(heap.give_back(other, block));
+        for _ in 0..3 {
+            let next = heap.take(block).unwrap();
+            assert!(heap.give_back(waiting, block));
+            waiting = next;
+        }
+        assert!(reserve.contains(&(waiting.addr().get() as u64)));
+        assert_eq!(heap.take_empty(), Some(later));
     }
 }
