@@ -7,14 +7,16 @@ fn harms_nobody(lines: &[&str], mut check: impl FnMut(&str, &str, u32)) {
     let Some(mut guest) = Guest::boot() else { return };
     // The first program may make the servers grow once.
     guest.run("hello");
-    let (memory, processes) = (guest.run("free"), names(&guest.run("ps")));
+    let (memory, before) = (guest.run("free"), guest.run("ps"));
+    let processes = names(&before);
     for line in lines {
         let (output, status) = guest.run_for_status(line);
         check(line, &output, status);
         assert_eq!(guest.run("echo fine"), "fine\n", "after {line}");
     }
-    assert_eq!(guest.run("free"), memory);
-    assert_eq!(names(&guest.run("ps")), processes);
+    let (now, after) = (guest.run("free"), guest.run("ps"));
+    assert_eq!(now, memory, "{before}{after}");
+    assert_eq!(names(&after), processes);
 }
 
 /// The names of all processes in what `ps` printed.
