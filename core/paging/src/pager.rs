@@ -166,23 +166,16 @@ fn fill_up_for_fault<D: Domain>(nodes: usize) -> Result<bool, Unbacked> {
     Ok(false)
 }
 
-/// Fills the stock up to what is wanted.
+/// Fills the stock up to what is wanted. Nothing that this calls reserves addresses, so it is not called out of itself.
 ///
 /// # Errors
 /// There is nothing for the next fault.
 pub fn fill_up<D: Domain>() -> Result<(), D::Error> {
     section::<D, _>(|| {
-        if stock::<D, _>(|stock| core::mem::replace(&mut stock.filling, true)) {
-            return Ok(());
-        }
         // What is taken from here on is filled up at the end of this section.
         stock::<D, _>(|stock| stock.low = false);
         let filled = fill::<D>();
-        let usable = stock::<D, _>(|stock| {
-            stock.filling = false;
-            stock.is_usable()
-        });
-        if usable { Ok(()) } else { filled }
+        if stock::<D, _>(|stock| stock.is_usable()) { Ok(()) } else { filled }
     })
 }
 

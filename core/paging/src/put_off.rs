@@ -66,7 +66,7 @@ impl<T> PutOff<T> {
 /// Each is taken and delivered in one critical section, since any thread may do it, and the order counts. Delivering one may
 /// put off more, which come behind.
 pub fn deliver_for_clients<D: Domain>() {
-    if D::put_off(|queue| queue.is_empty()) || !D::others_exist() {
+    if !D::others_exist() || D::put_off(|queue| queue.is_empty()) {
         return;
     }
     section::<D, _>(deliver_clients::<D>);

@@ -72,8 +72,6 @@ pub struct Stock {
     /// It was taken from where it could not be filled up. Outside of sections only the thread sees that which is about to
     /// fill it up.
     pub(crate) low: bool,
-    /// It is being filled up.
-    pub(crate) filling: bool,
 }
 
 impl Default for Stock {
@@ -96,7 +94,6 @@ impl Stock {
             slots: Few::new(),
             wanted: ENOUGH_FRAMES,
             low: false,
-            filling: false,
         }
     }
 

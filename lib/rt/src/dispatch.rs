@@ -442,7 +442,9 @@ impl Core {
     fn wait_alone(&self) {
         paging::wait_with_room::<Runtime>(|| {
             let mut packet = Packet::default();
-            let Wake::Message(event) = arch::wait(self.frame, time::next_deadline(), &mut packet) else { return None };
+            let Wake::Message(event) = arch::wait(self.frame, time::next_deadline(), &mut packet) else {
+                return None;
+            };
             match events::channel(event) {
                 Some(channel) if !channel.is_server() => take_in(&channel, &mut packet),
                 _ => return Some(Stashed::new(event, packet)),

@@ -61,6 +61,13 @@ fn faults_come_while_the_stock_is_filled_up() {
 }
 
 #[test]
+fn filling_the_stock_up_takes_from_it() {
+    // The tables are complete by then, and two of them go before the frame that is missing is there.
+    let threads = &[(Far, &[Section(&[0]), Section(&[1])] as &[_]), (Far, &[Section(&[4])])];
+    passes("filling_takes_from_the_stock", Scenario { threads, frames_use: &[2, 34], ..USUAL });
+}
+
+#[test]
 fn memory_is_used_before_the_memory_service_is_connected() {
     let threads = &[(AtTheEdge, &[Touch(0), Allocate] as &[_]), (ForACall, &[Allocate, Touch(2)])];
     passes("before_the_memory_service", Scenario { threads, slots: 6, prepared: false, ..USUAL });

@@ -1,4 +1,4 @@
-//! That the model finds what it is there for: each mistake by a check that names it.
+//! That the model finds what it is there for: each mistake by a check that names what it does, or because the domain ends.
 
 use crate::world::Stack::{AtTheEdge, Far, ForACall};
 use crate::world::Step::*;

@@ -70,6 +70,8 @@ pub(crate) struct Scenario {
     pub(crate) prepared: bool,
     /// Whether taking in an answer takes memory.
     pub(crate) answers_allocate: bool,
+    /// Chunks of the heap that are used where a frame is made, but not in faults.
+    pub(crate) frames_use: &'static [u64],
     /// A mistake, to see whether it is found.
     pub(crate) seeded: Option<Seeded>,
 }
@@ -84,6 +86,7 @@ impl Scenario {
         slots: 40,
         prepared: true,
         answers_allocate: false,
+        frames_use: &[],
         seeded: None,
     };
 }
@@ -128,7 +131,8 @@ pub(crate) struct Packet {
 }
 
 const HEAP: u64 = (1 << 30) + LARGE_PAGE - 2 * CHUNK;
-const HEAP_CHUNKS: u64 = 8;
+/// The first two are under one table, the 32 behind under another, and so on.
+const HEAP_CHUNKS: u64 = 40;
 /// Where stacks end; one every 2 MiB.
 const STACKS: u64 = 3 << 30;
 const DATA: Rights = Rights::READ.or(Rights::WRITE);
@@ -495,6 +499,10 @@ impl Domain for Model {
         new_object()
     }
     fn new_frame() -> Result<CapAddr, ()> {
+        let (used, in_fault) = with(|world| (world.scenario.frames_use, world.in_fault));
+        if !in_fault {
+            used.iter().for_each(|&chunk| touch(heap(chunk)));
+        }
         new_object()
     }
     fn new_large_page(_: u64, _: &Area) -> Result<(), ()> {
