@@ -316,14 +316,11 @@ impl Model {
                 parts.push((dst, behind));
             }
         }
+        for (slot, part) in &parts {
+            let inside = |c: &&mut Cap| c.unit == unit && part.base <= c.base && c.base < part.end();
+            self.caps.values_mut().filter(inside).for_each(|cap| cap.unit = *slot);
+        }
         for (slot, part) in parts {
-            for cap in self
-                .caps
-                .values_mut()
-                .filter(|c| c.unit == unit && part.base <= c.base && c.base < part.end())
-            {
-                cap.unit = slot;
-            }
             self.zeroed.insert(slot, part.size);
             self.caps.insert(slot, part);
             if self.held(slot) == 0 && self.empty.insert(slot) {

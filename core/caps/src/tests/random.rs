@@ -528,6 +528,11 @@ impl Run {
             for (slot, cap) in &model.caps {
                 assert_eq!(real.get(slot), Some(cap), "in the model at {slot:?}");
             }
+            for (slot, unit) in self.w.m.occupied().filter(|(_, s)| s.ty == CapType::Unit) {
+                let zeroed = model.zeroed.get(&slot).copied().unwrap_or(0);
+                assert_eq!(unit.is(Flags::LISTED), model.empty.contains(&slot), "listed: {slot:?} {unit:?}");
+                assert_eq!(unit.aux64, zeroed, "zeroed: {slot:?}");
+            }
         }
     }
 }
