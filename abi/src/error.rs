@@ -107,6 +107,8 @@ kinds! {
     Nothing = 41, "there is nothing to give";
     /// A plain frame was expected to be larger.
     TooSmall = 42, "the object is too small";
+    /// The monitor works on a capability of the same unit: try again when it is done.
+    Pending = 43, "the monitor works on this memory: try again when it is done";
 }
 
 /// What a refused system call returns in `x0`: `kind | argument << 8`, never 0.

@@ -112,7 +112,7 @@ impl Db {
         dst: SlotRef,
         mask: Rights,
     ) -> Result<(), ErrorKind> {
-        let s = usable(m.slot(src))?;
+        let s = self.usable(m, src)?;
         if !row_of(s).copyable {
             return Err(ErrorKind::NotCopyable);
         }
@@ -127,12 +127,7 @@ impl Db {
             aux32: s.index(),
             aux64: 0,
         };
-        let shared = !s.is(Flags::EXCL);
         self.add_copy(m, dst, &new, src);
-        if shared {
-            let s = m.slot_mut(dst);
-            s.flags = s.flags.without(Flags::EXCL);
-        }
         Ok(())
     }
 

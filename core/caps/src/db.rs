@@ -23,9 +23,17 @@ pub struct Db {
     pub(crate) last_zombie: u32,
     /// The first zombie of the estate that something is being deleted from, 0 for none.
     pub(crate) reaping: u32,
-    /// Units without capabilities: the one that is pulled next, and the last, 0 for none.
-    pub(crate) empty_first: u32,
-    pub(crate) empty_last: u32,
+    /// Units without capabilities: those without sharers, and the others with the proxies.
+    pub(crate) empty: [UnitList; 2],
+    /// How many times a Unit is frozen, or a request about one is unanswered. None: nobody has to look for Units.
+    pub(crate) unsettled: u32,
+}
+
+/// A list of Units: the one that is pulled next, and the last, 0 for none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UnitList {
+    pub first: u32,
+    pub last: u32,
 }
 
 /// A capability that comes from nowhere: what the kernel finds or makes at boot.
@@ -140,8 +148,8 @@ impl Db {
             zombies: 0,
             last_zombie: 0,
             reaping: 0,
-            empty_first: 0,
-            empty_last: 0,
+            empty: [UnitList { first: 0, last: 0 }; 2],
+            unsettled: 0,
         }
     }
 
@@ -207,7 +215,8 @@ impl Db {
     /// Writes a capability with a new key into an empty slot and puts it into the tree behind `place`.
     #[inline(never)]
     pub(crate) fn add_node<M: Machine>(&mut self, m: &mut M, slot: SlotRef, new: &New, place: u32) {
-        write(m, slot, new, Flags::IN_TREE);
+        // It is made here, so it is exclusive.
+        write(m, slot, new, Flags::IN_TREE.or(Flags::EXCL));
         ring::alone(m, slot);
         self.tree.insert_after(&mut Edit(m), place, slot.0);
         self.count += 1;
@@ -281,10 +290,11 @@ impl Db {
     pub(crate) fn promote<M: Machine>(&mut self, m: &mut M, old: SlotRef, heir: SlotRef) {
         self.tree.replace(&mut Edit(m), old.0, heir.0);
         let s = m.slot_mut(old);
-        s.flags = s.flags.without(Flags::IN_TREE);
+        let handed = s.flags.and(Flags::IN_TREE.or(Flags::EXCL));
+        s.flags = s.flags.without(handed);
         let (aux32, aux64) = (s.aux32, s.aux64);
         let s = m.slot_mut(heir);
-        s.flags = s.flags.or(Flags::IN_TREE);
+        s.flags = s.flags.or(handed);
         (s.aux32, s.aux64) = (aux32, aux64);
     }
 
@@ -317,10 +327,10 @@ impl Db {
     }
 }
 
-/// Writes a capability without a place. It is made locally, so it is exclusive.
+/// Writes a capability without a place.
 #[inline]
 pub(crate) fn write(m: &mut impl Machine, slot: SlotRef, new: &New, flags: Flags) {
-    let flags = new.flags.or(flags).or(Flags::EXCL);
+    let flags = new.flags.or(flags);
     let New { ty, rights, page, base, size, aux32, aux64, .. } = *new;
     let s = m.slot_mut(slot);
     *s = Slot { ty, rights, flags, page, base, size, aux32, aux64, ..Slot::EMPTY };
@@ -337,7 +347,7 @@ pub(crate) fn require_empty(m: &impl Machine, first: SlotRef, count: u32) -> Res
     Ok(())
 }
 
-/// Checks that a capability exists and is not on its way out: what every operation but deletion needs.
+/// Checks that a capability exists and is not on its way out on this core: what every operation but deletion needs.
 #[inline]
 pub(crate) fn usable(s: &Slot) -> Result<&Slot, ErrorKind> {
     if s.is_empty() {
@@ -361,12 +371,17 @@ fn check_root(root: &Root) -> Result<(), ErrorKind> {
     if !root.base.is_multiple_of(unit) {
         return Err(ErrorKind::Unaligned);
     }
-    let limit = match root.ty {
+    require_limit(root.ty, root.base, root.size)
+}
+
+/// Checks that a region lies where those of its type may.
+pub(crate) fn require_limit(ty: CapType, base: u64, size: u64) -> Result<(), ErrorKind> {
+    let limit = match ty {
         CapType::PhysAddr | CapType::Frame | CapType::DevFrame => FRAME_LIMIT,
         CapType::IrqSource | CapType::Id | CapType::Kernel => key::BASE_MASK,
         _ => OBJECT_LIMIT,
     };
-    match root.base.checked_add(root.size) {
+    match base.checked_add(size) {
         Some(end) if end <= limit => Ok(()),
         _ => Err(ErrorKind::OutOfRange),
     }

@@ -15,7 +15,7 @@ impl Db {
     /// not cleared away within this call is left to the reaper, or to a revocation of what the object was made of.
     ///
     /// # Errors
-    /// `EmptySlot`; `UnitBusy` for a Unit with capabilities.
+    /// `EmptySlot`; `UnitBusy` for a Unit with capabilities, on whatever core, or one that is frozen or asked about.
     pub fn delete<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> Result<Progress, ErrorKind> {
         self.delete_within(m, slot, BUDGET)
     }
@@ -34,7 +34,7 @@ impl Db {
         if s.is_empty() {
             return Err(ErrorKind::EmptySlot);
         }
-        if s.ty == CapType::Unit && !self.is_unit_empty(m, slot) {
+        if s.ty == CapType::Unit && !self.is_unit_idle(m, slot) {
             return Err(ErrorKind::UnitBusy);
         }
         let before = self.last_zombie;

@@ -24,13 +24,13 @@ pub(crate) const fn space(ty: CapType) -> u64 {
     }
 }
 
-/// A place in the order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Key {
-    pub base: u64,
-    pub size: u64,
-    pub depth: u8,
-    pub index: u32,
+/// A place in the order. It names a capability, of which there may be many copies, on all cores.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Key {
+    pub(crate) base: u64,
+    pub(crate) size: u64,
+    pub(crate) depth: u8,
+    pub(crate) index: u32,
 }
 
 /// The index of a capability that is keyed by object and index, 0 for others.
@@ -43,7 +43,33 @@ pub(crate) const fn index(slot: &Slot) -> u32 {
     }
 }
 
+impl capops::Key for Key {
+    /// Regions are laminar, so where both can exist at once this is descent.
+    fn contains(&self, other: &Key) -> bool {
+        if self.base == other.base && self.size == other.size {
+            return self.depth < other.depth || self == other;
+        }
+        let inside = self.base <= other.base && other.end() <= self.end();
+        inside && self.depth <= other.depth && self.depth != types::DEPENDANT
+    }
+    fn is_above(&self, at: u64) -> bool {
+        self.base >= at
+    }
+}
+
 impl Key {
+    /// The key of a capability that is no root, from what `CapIdentify` says of it.
+    pub const fn new(ty: CapType, base: u64, size: u64, index: u32) -> Key {
+        Key { base: base & BASE_MASK | space(ty), size, depth: types::depth(ty, false), index }
+    }
+    /// Its first address or number, with the key space in its top bits: where a unit may be cut.
+    pub const fn base(&self) -> u64 {
+        self.base
+    }
+    /// One past its last.
+    pub const fn end(&self) -> u64 {
+        self.base.saturating_add(self.size)
+    }
     /// Where a capability stands.
     #[inline(always)]
     pub(crate) const fn of(slot: &Slot) -> Key {

@@ -23,16 +23,20 @@
 //!
 //! Every operation decodes first (may fail, changes nothing), then commits (cannot fail).
 //!
-//! What this is not: the protocol between cores. A capability that is not `excl` is refused with
-//! [`abi::ErrorKind::AskMonitor`] where that matters.
+//! What this is not: the protocol between cores, which is `capops`. This crate applies its guards ([`capops::Facts`]): what is
+//! shared with other cores is refused with [`abi::ErrorKind::AskMonitor`] where that matters. And it has what a monitor needs to
+//! do its core's part: to freeze and sweep, to pin and share, to deliver, to cut.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 mod cspace;
 mod db;
 mod delete;
+mod deliver;
 #[cfg(test)]
 mod fake;
+mod frozen;
+mod held;
 mod key;
 mod machine;
 mod map;
@@ -40,7 +44,9 @@ mod reaper;
 mod retype;
 mod revoke;
 mod ring;
+mod share;
 mod slot;
+mod sweep;
 mod types;
 mod unit;
 mod unmap;
@@ -51,9 +57,13 @@ mod tests;
 
 pub use cspace::CNode;
 pub use db::{Db, Root};
+pub use deliver::Arrival;
+pub use held::{Making, UnitView};
+pub use key::Key;
 pub use machine::{Machine, Window};
 pub use map::MapArgs;
 pub use retype::RetypeArgs;
+pub use share::Ask;
 pub use slot::{Flags, Slot, SlotRef};
 pub use types::DISPATCHER_SLOTS;
 

@@ -87,7 +87,7 @@ impl Db {
         target: SlotRef,
         args: &MapArgs,
     ) -> Result<(), ErrorKind> {
-        let (v, t) = (usable(m.slot(vnode))?, usable(m.slot(target))?);
+        let (v, t) = (self.usable(m, vnode)?, self.usable(m, target)?);
         let level = v.ty.vnode_level().ok_or(ErrorKind::WrongType)?;
         if !v.rights.contains(Rights::WRITE) {
             return Err(ErrorKind::MissingRight);

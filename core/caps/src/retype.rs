@@ -2,10 +2,12 @@
 
 use abi::cap::{MAX_RETYPE, MAX_RETYPE_BYTES, dispatcher_events};
 use abi::{CapType, ErrorKind, Rights};
+use capops::Facts;
 use tree::NONE;
 
 use crate::Db;
-use crate::db::{New, View, require_empty, usable};
+use crate::db::{New, View, require_empty};
+use crate::frozen::refused;
 use crate::key::Key;
 use crate::machine::Machine;
 use crate::slot::{Flags, Slot, SlotRef};
@@ -53,7 +55,19 @@ impl Db {
         args: &RetypeArgs,
         first_dst: SlotRef,
     ) -> Result<(), ErrorKind> {
-        let s = *usable(m.slot(src))?;
+        self.retype_as(m, src, args, first_dst, false)
+    }
+
+    /// [`Db::retype`]; `granted`: the home has allowed it, whoever shares the source.
+    pub(crate) fn retype_as<M: Machine>(
+        &mut self,
+        m: &mut M,
+        src: SlotRef,
+        args: &RetypeArgs,
+        first_dst: SlotRef,
+        granted: bool,
+    ) -> Result<(), ErrorKind> {
+        let s = *self.usable(m, src)?;
         let row = types::row(args.ty, s.is(Flags::ROOT) && args.ty == CapType::Ram);
         if matches!(row.size, Size::Never) {
             return Err(ErrorKind::BadType);
@@ -65,9 +79,9 @@ impl Db {
             return Err(ErrorKind::BadCount);
         }
         if matches!(row.size, Size::Event) {
-            return self.retype_events(m, &s, args, first_dst);
+            return self.retype_events(m, &s, args, first_dst, granted);
         }
-        let plan = self.plan(m, &s, row, args)?;
+        let plan = self.plan(m, &s, row, args, granted)?;
         require_empty(m, first_dst, plan.count)?;
         if row.object {
             let asids = &mut [0; MAX_RETYPE as usize];
@@ -90,6 +104,7 @@ impl Db {
         s: &Slot,
         row: &TypeRow,
         args: &RetypeArgs,
+        granted: bool,
     ) -> Result<Plan, ErrorKind> {
         let (size, alignment) = row.object_size(args.object_size)?;
         if !args.offset.is_multiple_of(alignment) {
@@ -113,24 +128,28 @@ impl Db {
         if s.ty == CapType::Unit && s.aux64 != s.size {
             return Err(ErrorKind::UnitNotZeroed);
         }
-        if !s.is(Flags::EXCL) {
-            return Err(ErrorKind::AskMonitor);
-        }
         let base = s.base + args.offset;
-        let place = self.place_inside(m, s, base, base + bytes)?;
+        let (place, representative) = self.place_inside(m, s, base, base + bytes)?;
+        require_exclusive(m.slot(representative), granted)?;
         Ok(Plan { first: first_of(s, row, args, base, size), count: args.count as u32, place })
     }
 
-    /// The node behind which new capabilities from `base` to `end` inside `s` have their place.
+    /// The node behind which new capabilities from `base` to `end` inside `s` have their place, and the representative of `s`.
     ///
     /// Nodes that begin before `end` and end behind `base` overlap the range. `s` and its ancestors do, and come
     /// before all descendants of `s` in the order. So the last that does tells: it is `s`, or a descendant.
-    fn place_inside<M: Machine>(&self, m: &M, s: &Slot, base: u64, end: u64) -> Result<u32, ErrorKind> {
+    fn place_inside<M: Machine>(
+        &self,
+        m: &M,
+        s: &Slot,
+        base: u64,
+        end: u64,
+    ) -> Result<(u32, SlotRef), ErrorKind> {
         let (place, overlapping) = self.around(m, base, end);
         if overlapping == NONE || Key::of(m.slot(SlotRef(overlapping))) != Key::of(s) {
             return Err(ErrorKind::Overlap);
         }
-        Ok(place)
+        Ok((place, SlotRef(overlapping)))
     }
 
     /// Makes regions.
@@ -164,6 +183,7 @@ impl Db {
         s: &Slot,
         args: &RetypeArgs,
         dst: SlotRef,
+        granted: bool,
     ) -> Result<(), ErrorKind> {
         if args.object_size != 0 {
             return Err(ErrorKind::BadSize);
@@ -175,9 +195,7 @@ impl Db {
         if !s.rights.contains(Rights::WRITE) {
             return Err(ErrorKind::MissingRight);
         }
-        if !s.is(Flags::EXCL) {
-            return Err(ErrorKind::AskMonitor);
-        }
+        require_exclusive(m.slot(SlotRef(self.find(m, &Key::of(s)))), granted)?;
         let (first, count) = (args.offset as u32, args.count as u32);
         let depth = types::depth(args.ty, false);
         let key = |i: u32| Key { base: s.base, size: s.size, depth, index: first + i };
@@ -215,6 +233,12 @@ impl Db {
             self.add_node(m, dst, &new, place);
         }
     }
+}
+
+/// Checks that nobody has to be asked: the mark of a representative, or that it was done.
+fn require_exclusive(representative: &Slot, granted: bool) -> Result<(), ErrorKind> {
+    let exclusive = granted || representative.is(Flags::EXCL);
+    Facts { held: true, frozen: false, exclusive, busy: false }.local().map_err(refused)
 }
 
 /// The first of the capabilities that a retype makes.

@@ -1,9 +1,11 @@
 //! Revoke: deleting all other copies of a capability and all its descendants, in steps.
 
 use abi::{CapType, ErrorKind, Rights};
+use capops::Refusal;
 use tree::NONE;
 
 use crate::db::{View, usable};
+use crate::frozen::refused;
 use crate::machine::Machine;
 use crate::slot::{Flags, SlotRef};
 use crate::{BUDGET, Db, Progress, cost, ring};
@@ -18,7 +20,8 @@ impl Db {
     /// If `slot` itself lies in something that dies of it, the revocation ends there with `Done`.
     ///
     /// # Errors
-    /// `EmptySlot`, `InDelete`, `Frozen`; `MissingRight` without REVOKE; `AskMonitor`.
+    /// `EmptySlot`, `InDelete`, `Frozen`; `MissingRight` without REVOKE; `AskMonitor`, for a root also at the first
+    /// shared Unit; `Pending`.
     pub fn revoke<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> Result<Progress, ErrorKind> {
         self.revoke_within(m, slot, BUDGET)
     }
@@ -37,12 +40,12 @@ impl Db {
         if !s.rights.contains(Rights::REVOKE) {
             return Err(ErrorKind::MissingRight);
         }
-        if !s.is(Flags::EXCL) {
-            return Err(ErrorKind::AskMonitor);
-        }
+        let representative = self.representative(m, slot);
+        let exclusive = m.slot(representative).is(Flags::EXCL);
+        self.facts(m, s, exclusive).revoke().map_err(refused)?;
         self.lead(m, slot);
         while budget >= cost::DELETE {
-            match self.revoke_action(m, slot, budget) {
+            match self.revoke_action(m, slot, budget)? {
                 None => return Ok(Progress::Done),
                 Some(spent) => budget = budget.saturating_sub(spent),
             }
@@ -54,7 +57,7 @@ impl Db {
     }
 
     /// Makes a copy the representative and the first of its ring.
-    fn lead<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
+    pub(crate) fn lead<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
         if m.slot(slot).is(Flags::IN_TREE) {
             return;
         }
@@ -65,22 +68,29 @@ impl Db {
     }
 
     /// One action of a revocation; `slot` is a representative. Says what it cost, or `None` at the end.
-    fn revoke_action<M: Machine>(&mut self, m: &mut M, slot: SlotRef, budget: u32) -> Option<u32> {
+    fn revoke_action<M: Machine>(
+        &mut self,
+        m: &mut M,
+        slot: SlotRef,
+        budget: u32,
+    ) -> Result<Option<u32>, ErrorKind> {
         if let Some(other) = self.other_in_ring(m, slot) {
             let _ = self.delete_action(m, other);
-            return Some(cost::DELETE);
+            return Ok(Some(cost::DELETE));
         }
-        let descendant = self.first_descendant(m, slot)?;
-        if m.slot(descendant).is(Flags::ZOMBIE) {
-            return Some(self.reap_action(m, descendant, budget));
+        let Some(descendant) = self.first_descendant(m, slot) else {
+            return Ok(None);
+        };
+        let d = m.slot(descendant);
+        if d.ty == CapType::Unit && !d.is(Flags::EXCL) {
+            // Other cores have something of it: it has to come home first.
+            return Err(refused(Refusal::Shared));
         }
-        let victim = self.victim(m, descendant);
-        let _ = self.delete_action(m, victim);
-        Some(cost::DELETE)
+        Ok(Some(self.end_action(m, descendant, budget)))
     }
 
     /// A further copy of a representative or a mapping of what it names.
-    fn other_in_ring<M: Machine>(&self, m: &M, slot: SlotRef) -> Option<SlotRef> {
+    pub(crate) fn other_in_ring<M: Machine>(&self, m: &M, slot: SlotRef) -> Option<SlotRef> {
         let s = m.slot(slot);
         let alone = matches!(s.ty, CapType::Unit | CapType::Mapping) || s.next == slot.0;
         (!alone).then_some(SlotRef(s.next))

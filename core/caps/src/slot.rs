@@ -43,9 +43,9 @@ impl SlotRef {
 pub struct Flags(u8);
 
 impl Flags {
-    /// No copy and no descendant is on another core.
+    /// Of a representative: no copy and no descendant is on another core. Of a Unit: no other core has anything of it.
     pub const EXCL: Flags = Flags(1);
-    /// A revoke that is on its way over the cores has frozen it.
+    /// A Unit in which a revoke that is on its way over the cores has frozen something.
     pub const FROZEN: Flags = Flags(2);
     /// A stepwise deletion has begun.
     pub const IN_DELETE: Flags = Flags(4);
@@ -59,9 +59,6 @@ impl Flags {
     pub const LISTED: Flags = Flags(64);
     /// What a dispatcher cannot run without, in a slot of its own.
     pub const HELD: Flags = Flags(128);
-
-    /// On its way out, in one way or the other: no operation but deletion takes it.
-    pub const LEAVING: Flags = Flags::FROZEN.or(Flags::IN_DELETE);
 
     /// As a number: `CapIdentify` gives it to user space.
     pub const fn bits(self) -> u8 {
@@ -98,7 +95,8 @@ pub struct Slot {
     pub(crate) flags: Flags,
     /// Height of its subtree, 0 outside the tree.
     pub(crate) height: u8,
-    /// Mapping: the number of the first 4 KiB page that it shows.
+    /// Mapping: the number of the first 4 KiB page that it shows. Unit: who shares it; proxy: the home core. What the monitor
+    /// has pinned: see `share.rs`.
     pub(crate) page: u32,
     /// First address or number, with the key space in its top bits (`key.rs`).
     pub(crate) base: u64,
@@ -112,10 +110,10 @@ pub struct Slot {
     pub(crate) next: u32,
     pub(crate) prev: u32,
     /// EndPoint, Notify: event index. Mapping: first entry | entries << 16.
-    /// CNode, Dispatcher (representative): next slot to move or to clean. VNode (representative): its mappings.
+    /// Unit: see `frozen.rs`. CNode, Dispatcher (representative): next slot to move or to clean. VNode (representative): its mappings.
     pub(crate) aux32: u32,
-    /// VNode (representative), Mapping: see `vnode.rs` and `map.rs`. Unit: bytes zeroed; while it is
-    /// deleted, where to go on. Zombie: see `reaper.rs`.
+    /// VNode (representative), Mapping: see `vnode.rs` and `map.rs`. Unit: bytes zeroed, all of them while
+    /// it has capabilities; while it is frozen, what; while it is deleted, where to go on. Zombie: see `reaper.rs`.
     pub(crate) aux64: u64,
 }
 
@@ -174,6 +172,11 @@ impl Slot {
     #[inline(always)]
     pub const fn index(&self) -> u32 {
         key::index(self)
+    }
+    /// Sets or clears flags.
+    #[inline(always)]
+    pub(crate) const fn set(&mut self, flags: Flags, on: bool) {
+        self.flags = if on { self.flags.or(flags) } else { self.flags.without(flags) };
     }
     /// One past its last address or number, in its key space.
     #[inline(always)]

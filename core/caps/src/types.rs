@@ -64,17 +64,19 @@ const fn event() -> TypeRow {
 }
 
 const fn numbers(ty: CapType) -> TypeRow {
-    TypeRow { depth: 0, copyable: true, makes: bits(&[ty]), size: Size::Numbers, object: false }
+    TypeRow { depth: NUMBERS, copyable: true, makes: bits(&[ty]), size: Size::Numbers, object: false }
 }
 
 const fn unique(depth: u8) -> TypeRow {
     TypeRow { depth, copyable: false, makes: 0, size: Size::Never, object: false }
 }
 
+/// Depth of numbers: below a Unit, which may be of numbers too.
+const NUMBERS: u8 = 3;
 /// Depth of what is made of Ram.
 const OBJECT: u8 = 4;
 /// Depth of what belongs to an object and is keyed by an index.
-const DEPENDANT: u8 = 5;
+pub(crate) const DEPENDANT: u8 = 5;
 /// The row of root Ram, which behaves otherwise than Ram of a unit.
 const ROOT_ROW: usize = CapType::ALL.len();
 
@@ -154,6 +156,12 @@ impl TypeRow {
             _ => Err(ErrorKind::BadSize),
         }
     }
+}
+
+/// Whether capabilities of this type may have copies on several cores. Root Ram may not.
+pub(crate) const fn travels(ty: CapType) -> bool {
+    use CapType::{DevFrame, Frame, Id, IrqSource, Notify, Ram};
+    matches!(ty, Ram | Frame | DevFrame | IrqSource | Notify | Id)
 }
 
 /// Whether objects of this type hold capabilities.

@@ -82,7 +82,7 @@ impl Db {
         vnode: SlotRef,
         place: u32,
     ) {
-        write(m, slot, new, Flags::IN_TREE);
+        write(m, slot, new, Flags::IN_TREE.or(Flags::EXCL));
         let mut tree = mappings(m.slot(vnode));
         tree.insert_after(&mut Edit(m), place, slot.0);
         m.slot_mut(vnode).aux32 = tree.root();

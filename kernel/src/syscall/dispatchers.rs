@@ -58,7 +58,7 @@ pub(crate) fn install(
     let asid = core.db.asid(&core.machine, held[1]).ok_or(ErrorKind::NoAsid)?;
     let places = [slot::CSPACE, slot::VSPACE, slot::FRAME, slot::WATCHER];
     let sources = [Some(held[0]), Some(held[1]), Some(held[2]), watcher];
-    if sources.iter().flatten().any(|&source| core.machine.slot(source).flags().any(caps::Flags::LEAVING)) {
+    if sources.iter().flatten().any(|&source| !core.db.is_usable(&core.machine, source)) {
         return Err(ErrorKind::InDelete.into());
     }
     for (place, source) in places.into_iter().zip(sources) {

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use abi::CapType;
+use capops::Key as _;
 
 use super::{Entry, Fake};
 use crate::Db;
+use crate::frozen::{BUSY, PROXY, top};
 use crate::key::Key;
 use crate::machine::Machine;
 use crate::map::window;
@@ -129,6 +131,9 @@ fn check_laminar(m: &Fake, nodes: &[SlotRef]) {
 
 /// Whether `ty` can come from the type of `s`, perhaps over others in between.
 fn makes(s: &Slot, ty: CapType, root: bool) -> bool {
+    if s.ty == CapType::Unit && s.aux32 & PROXY != 0 {
+        return !root && ty != CapType::PhysAddr;
+    }
     if s.is(Flags::ROOT) {
         return root || ty != CapType::PhysAddr && ty != CapType::DevFrame;
     }
@@ -195,15 +200,40 @@ fn check_units(db: &Db, m: &Fake) {
         assert!(!m.occupied().any(|(_, other)| is_of_unit(other, s)), "a listed unit with capabilities");
         listed.insert(slot.0);
     }
-    let (mut at, mut before) = (db.empty_first, 0);
-    while at != 0 {
-        let u = m.slot(SlotRef(at));
-        assert_eq!(u.prev, before);
-        assert!(listed.remove(&at), "in the list without knowing");
-        (before, at) = (at, u.next);
+    for (list, own) in db.empty.iter().zip([true, false]) {
+        let (mut at, mut before) = (list.first, 0);
+        while at != 0 {
+            let u = m.slot(SlotRef(at));
+            assert_eq!((u.prev, u.is(Flags::EXCL)), (before, own), "in the wrong list, or place");
+            assert!(listed.remove(&at), "in the list without knowing");
+            (before, at) = (at, u.next);
+        }
+        assert_eq!(list.last, before);
     }
-    assert_eq!(db.empty_last, before);
     assert!(listed.is_empty(), "not in the list: {listed:?}");
+    check_unsettled(db, m);
+}
+
+/// What Units know of other cores makes sense, and is counted.
+fn check_unsettled(db: &Db, m: &Fake) {
+    let mut unsettled = 0;
+    for (slot, s) in m.occupied() {
+        if s.ty != CapType::Unit {
+            assert!(!s.is(Flags::FROZEN), "frozen by itself: {s:?}");
+            assert!(s.is(Flags::IN_TREE) || !s.is(Flags::EXCL), "a copy with a mark: {s:?}");
+            continue;
+        }
+        assert_eq!(db.unit_over(m, s.base), slot, "a unit over its own region");
+        assert_eq!(db.unit_over(m, s.end() - 1), slot, "a unit over its own region");
+        assert!(!s.is(Flags::EXCL) || s.aux32 & PROXY == 0, "a proxy that is exclusive");
+        unsettled += u32::from(s.is(Flags::FROZEN)) + (s.aux32 & BUSY);
+        if s.is(Flags::FROZEN) {
+            assert!(Key::of(s).contains(&top(s)) && !s.is(Flags::IN_DELETE), "frozen: {s:?}");
+        } else if !db.is_unit_empty(m, slot) && !s.is(Flags::IN_DELETE) {
+            assert_eq!(s.aux64, s.size, "has capabilities: {s:?}");
+        }
+    }
+    assert_eq!(db.unsettled, unsettled, "what has to be looked for");
 }
 
 /// All zombies are in estates, each in its grave; capabilities lie in living objects or zombies.

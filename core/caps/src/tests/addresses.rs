@@ -4,8 +4,7 @@ use abi::{CapAddr, CapType, ErrorKind, PAGE_SIZE, Rights};
 
 use super::scenes::{A, B, C, MEMORY, UNIT, with_memory};
 use super::world::{KERNEL, L1, L2A, PAGES, RAM, RAM_PAGE, World, other, page, slot};
-use crate::machine::Machine;
-use crate::slot::{Flags, SlotRef};
+use crate::slot::SlotRef;
 use crate::{CNode, Db, Progress, Root};
 
 #[test]
@@ -127,24 +126,5 @@ fn a_root_grows_in_steps_and_keeps_all_addresses() {
     w.copy(slot(L2A), old, Rights::ALL).unwrap();
     let full = w.db.resize_cspace(&mut w.m, slot(A), slot(A + 1));
     assert_eq!(full, Err(ErrorKind::SlotOccupied));
-    w.tear_down();
-}
-
-#[test]
-fn shared_and_frozen_capabilities_are_left_to_the_monitor() {
-    let mut w = with_memory();
-    let set = |w: &mut World, flags: Flags| w.m.slot_mut(slot(MEMORY)).flags = flags.or(Flags::IN_TREE);
-    set(&mut w, Flags::default());
-    let frame = |w: &mut World| w.retype(slot(MEMORY), CapType::Frame, 0, PAGE_SIZE, 1, slot(A));
-    assert_eq!(frame(&mut w), Err(ErrorKind::AskMonitor));
-    assert_eq!(w.revoke(slot(MEMORY)), Err(ErrorKind::AskMonitor));
-    w.copy(slot(MEMORY), slot(B), Rights::ALL).unwrap();
-    assert!(!w.get(slot(B)).flags().any(Flags::EXCL), "a copy is as shared as the original");
-    set(&mut w, Flags::EXCL.or(Flags::FROZEN));
-    assert_eq!(frame(&mut w), Err(ErrorKind::Frozen));
-    assert_eq!(w.revoke(slot(MEMORY)), Err(ErrorKind::Frozen));
-    assert_eq!(w.copy(slot(MEMORY), slot(C), Rights::ALL), Err(ErrorKind::Frozen));
-    set(&mut w, Flags::EXCL);
-    frame(&mut w).unwrap();
     w.tear_down();
 }

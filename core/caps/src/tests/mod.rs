@@ -1,6 +1,7 @@
 //! Tests of the capabilities over the fake machine.
 
 mod addresses;
+mod cores;
 mod delete;
 mod mappings;
 mod model;
