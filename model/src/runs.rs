@@ -109,6 +109,11 @@ const fn few(operations: u8, config: Config) -> Config {
     Config { operations, ..config }
 }
 
+/// As the specification in `model/tla` is, whose counts these are, less what its README explains.
+const fn tla(config: Config) -> Config {
+    Config { marks_inside: true, ..config }
+}
+
 const fn cut(config: Config) -> Config {
     Config { cut: 1, ..config }
 }
@@ -131,6 +136,11 @@ pub const RUNS: &[Run] = &[
     Run { name: "toy/philosophers-starve", quick: true, subject: Eat(Philosophers { one_turns: true, strong: false, ..PLAIN }), search: Liveness, expected: Broken("L2") },
     Run { name: "toy/philosophers-eat", quick: true, subject: Eat(Philosophers { one_turns: true, ..PLAIN }), search: Liveness, expected: Holds },
     Run { name: "toy/counters-many", quick: false, subject: Count(Counters::new(8, 7)), search: ALL, expected: States(16_777_216) },
+
+    Run { name: "tla/2x2", quick: true, subject: Cores(2, tla(Config::plain(2))), search: ALL, expected: States(18_605) },
+    Run { name: "tla/2x2-free", quick: true, subject: Cores(2, tla(free(2))), search: ALL, expected: States(21_744) },
+    Run { name: "tla/2x3-1", quick: true, subject: Cores(2, few(1, tla(Config::plain(3)))), search: ALL, expected: States(247_468) },
+    Run { name: "tla/3x1-free", quick: true, subject: Cores(3, tla(free(1))), search: ALL, expected: States(4_344) },
 
     Run { name: "plain/2x2", quick: true, subject: Cores(2, Config::plain(2)), search: ALL, expected: States(18_663) },
     Run { name: "free/2x2", quick: true, subject: Cores(2, free(2)), search: ALL, expected: States(21_802) },

@@ -192,6 +192,8 @@ pub struct View<'a> {
     pub holding: &'a mut Holding,
     /// Whether a sweep deletes one capability a step, rather than all.
     pub stepped: bool,
+    /// Whether a granted retype marks all that is held inside its source.
+    pub marks_inside: bool,
     /// A mistake made on purpose.
     pub bug: Option<Bug>,
 }
@@ -240,7 +242,8 @@ impl Held for View<'_> {
         self.holding.exclusive &= !all;
     }
     fn own(&mut self, key: Cap) {
-        self.holding.exclusive |= key.bit();
+        let all = if self.marks_inside { self.holding.have & key.inside() } else { key.bit() };
+        self.holding.exclusive |= all;
     }
     fn sweep(&mut self, top: Cap, keeps_top: bool) -> bool {
         let kept = if keeps_top { top.bit() } else { 0 };

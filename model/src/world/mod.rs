@@ -56,6 +56,9 @@ pub struct Config {
     pub home_stops: bool,
     /// Requests that can be under way in the whole system.
     pub operations: u8,
+    /// A granted retype marks all that is held inside its source as exclusive, as the specification in TLA+ has it, not the
+    /// source alone.
+    pub marks_inside: bool,
     /// A mistake made on purpose.
     pub bug: Option<Bug>,
 }
@@ -78,6 +81,7 @@ impl Config {
             core_stops: false,
             home_stops: false,
             operations: u8::MAX,
+            marks_inside: false,
             bug: None,
         }
     }

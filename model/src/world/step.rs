@@ -103,7 +103,7 @@ impl<const N: usize> World<N> {
     /// What a core holds, as the protocol sees it.
     pub fn view<'a>(&self, holding: &'a mut Holding) -> View<'a> {
         let bug = self.config.bug.filter(|bug| matches!(bug, Bug::ShareItselfOnly | Bug::OnlyInside));
-        View { holding, stepped: self.config.stepped, bug }
+        View { holding, stepped: self.config.stepped, marks_inside: self.config.marks_inside, bug }
     }
 
     /// A domain's step; some mistakes are to go past the guards.
@@ -457,7 +457,7 @@ fn cut_here<const N: usize>(state: &mut State<N>, k: usize, at: u64) -> ToHome<C
     upper.held[k] = Holding { have: held.have & above, exclusive: held.exclusive & above };
     (held.have, held.exclusive) = (held.have & !above, held.exclusive & !above);
     let (mut below, mut high) = (lower.held[k], upper.held[k]);
-    let view = |holding| View { holding, stepped: false, bug: None };
+    let view = |holding| View { holding, stepped: false, marks_inside: false, bug: None };
     let (holder, message) = lower.holders[k].cut(at, &view(&mut below), &view(&mut high));
     upper.holders[k] = holder;
     message
