@@ -93,7 +93,7 @@ Become(t) ==
     \E u \in {t} : core' = u.core /\ home' = u.home /\ up' = u.up /\ down' = u.down
 
 -----------------------------------------------------------------------------
-(* At a core, from the home: one operator a row of PROTOCOL's table. Each   *)
+(* At a core, from the home: one operator a row of the protocol's table. Each   *)
 (* takes what the core knows (p) and the message, and gives what the core   *)
 (* knows then (p) and its answer (a sequence of at most one message).       *)
 
@@ -181,7 +181,7 @@ ToEach(t, msgs, accept) ==
 Done(ok, above) == [m |-> "Done", ok |-> ok, up |-> above]
 
 -----------------------------------------------------------------------------
-(* At the home: one operator a row of PROTOCOL's table.                     *)
+(* At the home: one operator a row of the protocol's table.                     *)
 
 HomeReq(t, c, m) == [t EXCEPT !.home.queue[c] = m.req]
 
@@ -264,7 +264,7 @@ AtHome(t, c, m, accept) ==
       [] m.m = "SweepAck" -> HomeSweepAck(t, c, m, accept)
 
 -----------------------------------------------------------------------------
-(* Operations at core k: one action a row of PROTOCOL's table.              *)
+(* Operations at core k: one action a row of the protocol's table.              *)
 
 Has(k)     == core[k].have
 Frozen(k, c) == core[k].frozen # NotFrozen /\ Inside(c, core[k].frozen.cap) /\ Bug # 9
@@ -487,7 +487,7 @@ OnePlace ==
                                   + Cardinality(Places(down[k], "Done")) ELSE 0)
         IN n = Count(~NoPend(k))
 
-\* The channels can be built: PROTOCOL says three messages are enough.
+\* The channels can be built: the protocol says three messages are enough.
 Bounded == \A k \in Far : Len(up[k]) <= 3 /\ Len(down[k]) <= 3
 
 \* No deadlock: where no message is under way and no request can be started,

@@ -16,6 +16,6 @@ Inside(d, c)   == c[1] <= d[1] /\ d[2] <= c[2]    \* d is a copy or a descendant
 Below(d, c)    == Inside(d, c) /\ d # c           \* d is a descendant of c
 Disjoint(c, d) == c[2] <= d[1] \/ d[2] <= c[1]
 
-\* PROTOCOL's ok(src, new): may `new` be made from `src` beside what is held?
+\* the protocol's ok(src, new): may `new` be made from `src` beside what is held?
 Ok(held, src, new) == \A h \in held : Disjoint(h, new) \/ Inside(src, h)
 =============================================================================
