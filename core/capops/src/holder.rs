@@ -241,6 +241,8 @@ impl<K: Key> Holder<K> {
         let mut outcome = verdict;
         match (request, verdict) {
             (_, Verdict::Failed) | (Request::Send { .. }, _) => {}
+            // What belongs to an object ends with it on its core, a pin included.
+            _ if !held.holds(request.pinned()) => outcome = Verdict::Failed,
             (Request::Retype { src, new }, _) => {
                 if verdict == Verdict::GrantedAlone {
                     held.own(src);
