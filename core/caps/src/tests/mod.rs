@@ -10,5 +10,6 @@ mod reaping;
 mod retype;
 mod revoke;
 mod scenes;
+mod sharing;
 mod trim;
 mod world;

@@ -178,6 +178,14 @@ impl World {
         dst.plus(1)
     }
 
+    /// Deletes what came from other cores, then everything else.
+    pub(super) fn tear_down_away(&mut self, slots: &[SlotRef]) {
+        for &slot in slots {
+            self.delete(slot).unwrap();
+        }
+        self.tear_down();
+    }
+
     /// Deletes everything that can be deleted, by revoking what boot made.
     pub(super) fn tear_down(&mut self) {
         for index in [RAM, PHYS, IRQ, ID, MODULE, L1, L2A, L2B] {
