@@ -193,11 +193,13 @@ impl Outgoing {
         }
     }
 
-    /// Drops everything that waits.
+    /// Drops everything that waits, and the memory that it waited in: the channel of a peer that took no answers may be kept for
+    /// a while.
     pub(crate) fn clear<P: Port>(&mut self, port: &P) {
         while let Some(message) = self.pop() {
             self.drop_message(port, message);
         }
+        self.queue = VecDeque::new();
     }
 
     fn drop_message<P: Port>(&mut self, port: &P, message: Message) {
