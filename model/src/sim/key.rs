@@ -27,7 +27,7 @@ pub enum Type {
 pub struct SimKey {
     /// The region.
     pub region: u8,
-    /// Below [`KEYS`].
+    /// Below `KEYS`.
     pub index: u8,
 }
 
