@@ -17,6 +17,8 @@ pub enum Refusal {
     Busy,
     /// Something that is held is in the way.
     Conflict,
+    /// There is no place for what would come of it.
+    NoRoom,
     /// The monitor works on it: the last copy cannot go.
     Pinned,
     /// The message or event makes no sense in this state.

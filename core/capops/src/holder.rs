@@ -115,7 +115,9 @@ impl<K: Key> Holder<K> {
         if !held.is_free(src, new) {
             return Err(Refusal::Conflict);
         }
-        held.insert(new, true);
+        if !held.insert(new, true) {
+            return Err(Refusal::NoRoom);
+        }
         Ok(HolderEffects::NONE)
     }
 
@@ -173,10 +175,7 @@ impl<K: Key> Holder<K> {
         if self.frozen.is_some() || (exclusive && !held.is_empty()) {
             return Err(Refusal::Nonsense);
         }
-        let accepted = accepts || exclusive;
-        if accepted {
-            held.insert(key, exclusive);
-        }
+        let accepted = (accepts || exclusive) && held.insert(key, exclusive);
         let empty = held.is_empty();
         // If a `Gone` was due, this answer says it, or it is not true any more.
         self.owes_gone = false;
@@ -248,9 +247,7 @@ impl<K: Key> Holder<K> {
                     held.own(src);
                 }
                 // Others on this core may have used the time to make something of what is exclusive to it.
-                if held.is_free(src, new) {
-                    held.insert(new, true);
-                } else {
+                if !(held.is_free(src, new) && held.insert(new, true)) {
                     outcome = Verdict::Failed;
                 }
             }

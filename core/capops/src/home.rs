@@ -486,13 +486,6 @@ impl<K: Key, const N: usize> Home<K, N> {
     /// Ends a cut, after [`HomeEffects::parts`] said so: each part is on its own. Says of the lower and the upper one whether it is
     /// the memory server's again.
     pub fn part(&mut self, upper: &mut Home<K, N>) -> [bool; 2] {
-        let Active::Cut { at, .. } = self.active else {
-            return [false, false];
-        };
-        debug_assert!(
-            self.waiting.iter().flatten().all(|request| !request.pinned().is_above(at)),
-            "a core's request went with its answer"
-        );
         [self, upper].map(|home| {
             home.active = Active::Idle;
             let mut effects = HomeEffects::NONE;

@@ -76,8 +76,9 @@ pub trait Held {
     /// Whether a held capability begins below this address and ends above it.
     fn spans(&self, at: u64) -> bool;
 
-    /// Adds a capability, or a copy of one that is held already.
-    fn insert(&mut self, key: Self::Key, exclusive: bool);
+    /// Adds a capability, or a copy of one that is held already. `false`: there was no place for it, and nothing has changed.
+    #[must_use]
+    fn insert(&mut self, key: Self::Key, exclusive: bool) -> bool;
     /// Removes the last copy of a capability.
     fn remove(&mut self, key: Self::Key);
     /// Takes the exclusive mark from a capability and all its ancestors.

@@ -103,7 +103,7 @@ pub enum ToCore<K> {
     Deliver {
         /// Which.
         key: K,
-        /// Whether it is the first of its unit: nobody else has anything of it, and it is never refused.
+        /// Whether it is the first of its unit: nobody else has anything of it, and it is taken if there is any place for it.
         exclusive: bool,
     },
     /// May `new` be made of `src`?

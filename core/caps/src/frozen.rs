@@ -76,7 +76,7 @@ pub(crate) const fn refused(refusal: Refusal) -> ErrorKind {
         Refusal::Shared => ErrorKind::AskMonitor,
         Refusal::Busy | Refusal::Pinned => ErrorKind::Pending,
         Refusal::Conflict => ErrorKind::Overlap,
-        Refusal::Exclusive | Refusal::Nonsense | Refusal::Stopped => ErrorKind::BadState,
+        Refusal::Exclusive | Refusal::Nonsense | Refusal::NoRoom | Refusal::Stopped => ErrorKind::BadState,
     }
 }
 

@@ -99,7 +99,7 @@ impl<M: Machine> Held for UnitView<'_, M> {
         !self.unit.is_none() && self.db.spans(self.m, self.unit, at)
     }
 
-    fn insert(&mut self, _key: Key, _exclusive: bool) {
+    fn insert(&mut self, _key: Key, _exclusive: bool) -> bool {
         let UnitView { db, m, .. } = self;
         let result = match &self.making {
             Making::Nothing => Err(ErrorKind::BadState),
@@ -108,9 +108,11 @@ impl<M: Machine> Held for UnitView<'_, M> {
                 db.retype_as(*m, *src, args, *dst, *granted).map(|()| None)
             }
         };
-        if let Some(Some(unit)) = self.note(result) {
+        let made = self.note(result);
+        if let Some(Some(unit)) = made {
             self.unit = unit;
         }
+        made.is_some()
     }
     fn remove(&mut self, key: Key) {
         while let Some(node) = self.node(&key) {

@@ -252,7 +252,7 @@ impl Held for View<'_> {
         self.all() & SPANS[page_in_region(at)] != 0
     }
 
-    fn insert(&mut self, key: SimKey, exclusive: bool) {
+    fn insert(&mut self, key: SimKey, exclusive: bool) -> bool {
         let (_, page) = place(self.unit);
         self.mask |= (key.first()..key.end()).fold(0, |set, page| set | BEGINS[page]);
         let region = self.region();
@@ -268,6 +268,7 @@ impl Held for View<'_> {
             }
         }
         self.kernel.put(FRESH, Cap { key, revoke: true });
+        true
     }
     fn remove(&mut self, _: SimKey) {
         unreachable!("the kernel deletes by slot");

@@ -227,11 +227,12 @@ impl Held for View<'_> {
             (start as u64) < at && at < end as u64
         })
     }
-    fn insert(&mut self, key: Cap, exclusive: bool) {
+    fn insert(&mut self, key: Cap, exclusive: bool) -> bool {
         self.holding.have |= key.bit();
         if exclusive {
             self.holding.exclusive |= key.bit();
         }
+        true
     }
     fn remove(&mut self, key: Cap) {
         self.holding.have &= !key.bit();

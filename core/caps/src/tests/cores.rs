@@ -90,8 +90,9 @@ impl Held for Naive {
     fn spans(&self, at: u64) -> bool {
         self.have.keys().any(|&(base, size, ..)| base < at && at < base + size)
     }
-    fn insert(&mut self, key: Key, exclusive: bool) {
+    fn insert(&mut self, key: Key, exclusive: bool) -> bool {
         *self.have.entry(name(&key)).or_insert(false) |= exclusive;
+        true
     }
     fn remove(&mut self, key: Key) {
         self.have.remove(&name(&key));
