@@ -1,14 +1,14 @@
 //! What a monitor asks of its kernel, one thing at a time.
 
 use abi::{CapType, ErrorKind, PAGE_SIZE, Rights};
-use capops::{CoreId, CoreSet};
+use capops::{CoreId, CoreSet, Holder, HolderEvent, Request, ToCore, Verdict};
 
 use super::scenes::{A, B, C, MEMORY, UNIT, frame_window, with_address_space, with_memory};
 use super::world::{DEVICES, RAM, RAM_PAGE, World, other, page, slot};
 use crate::fake::MEMORY_BASE;
 use crate::key::Key;
 use crate::slot::{Flags, SlotRef};
-use crate::{Arrival, Ask, Progress, RetypeArgs, cost};
+use crate::{Arrival, Ask, Making, Progress, RetypeArgs, UnitView, cost};
 
 const HOME: CoreId = CoreId(0);
 const P: u64 = PAGE_SIZE;
@@ -231,6 +231,8 @@ fn nonsense_is_not_delivered() {
     use CapType::{DevFrame, Frame, Id, IrqSource, Kernel, L2CNode, Mapping, Notify, Ram, Unit};
     let mut w = World::new();
     deliver(&mut w, &arrival(Frame, AWAY + 4 * P, 4 * P), A).unwrap();
+    deliver(&mut w, &arrival(Frame, AWAY + 8 * P, P), A + 1).unwrap();
+    deliver(&mut w, &arrival(Frame, AWAY + 9 * P, 3 * P), A + 2).unwrap();
     let unit = |base, size, a: Arrival| Arrival { unit: (base, size), ..a };
     let cases = [
         (arrival(Kernel, 0, 1), ErrorKind::BadType),
@@ -251,6 +253,7 @@ fn nonsense_is_not_delivered() {
         // Across what is here, or of a type that cannot be there.
         (arrival(Ram, AWAY + 2 * P, 4 * P), ErrorKind::Overlap),
         (arrival(Ram, AWAY + 6 * P, 4 * P), ErrorKind::Overlap),
+        (arrival(Ram, AWAY + 8 * P, 2 * P), ErrorKind::Overlap),
         (arrival(Ram, AWAY + 5 * P, P), ErrorKind::Overlap),
         (arrival(DevFrame, AWAY + 4 * P, 4 * P), ErrorKind::Overlap),
         (arrival(DevFrame, AWAY + 5 * P, P), ErrorKind::Overlap),
@@ -269,7 +272,7 @@ fn nonsense_is_not_delivered() {
     assert_eq!(w.db.deliver(&mut w.m, &ids, slot(B), slot(B)), Err(ErrorKind::SlotOccupied));
     w.db.deliver(&mut w.m, &ids, slot(B), other(9)).unwrap();
     w.check();
-    w.tear_down_away(&[slot(B), other(9), slot(A), other(PROXY)]);
+    w.tear_down_away(&[slot(B), other(9), slot(A), slot(A + 1), slot(A + 2), other(PROXY)]);
 }
 
 #[test]
@@ -313,4 +316,23 @@ fn a_unit_is_cut_where_no_capability_spans() {
     w.delete(slot(A)).unwrap();
     assert_eq!(w.db.pull_unit(&mut w.m, slot(RAM)), Ok((page(RAM_PAGE), 8 * P)));
     w.tear_down();
+}
+
+#[test]
+fn an_answer_about_an_event_whose_dispatcher_has_ended_fails() {
+    let mut w = with_memory();
+    w.retype(slot(MEMORY), CapType::Dispatcher, 0, 0, 1, slot(A)).unwrap();
+    w.retype(slot(A), CapType::Notify, 3, 0, 1, slot(B)).unwrap();
+    share(&mut w, slot(B));
+    w.db.pin(&mut w.m, slot(B), other(PIN), Ask::Revoke).unwrap();
+    let top = Key::of(w.get(slot(B)));
+    let mut holder = Holder { pending: Some(Request::Revoke { top }), ..Holder::IDLE };
+    w.delete(slot(A)).unwrap();
+    assert!(w.get(other(PIN)).is_empty());
+    let (db, m, making) = (&mut w.db, &mut w.m, Making::Nothing);
+    let mut view = UnitView { db, m, unit: slot(UNIT), making, budget: cost::DELETE, refused: None };
+    let message = ToCore::Done(Verdict::Granted);
+    let effects = holder.step(&mut view, HolderEvent::Receive { message, accepts: true }).unwrap();
+    assert_eq!((effects.outcome, view.refused), (Some(Verdict::Failed), None));
+    assert!(!view.db.holds_inside(view.m, &top));
 }
