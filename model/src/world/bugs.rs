@@ -1,7 +1,7 @@
 //! Mistakes made on purpose: a checker that finds none of them proves nothing. They are made around the protocol, in what
 //! calls it; the protocol itself has no switches.
 
-/// A mistake, and the check that has to find it (see `tests/bugs.rs`).
+/// A mistake. `tests/bugs.rs` says which check has to find it; [`Bug::Unfair`] takes infinite paths, and is a run of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bug {
     /// A local retype does not ask whether its source is exclusive.

@@ -64,7 +64,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// As the first prototype was: one untyped unit, nothing in steps.
+    /// One untyped unit, nothing in steps, and nothing that goes wrong.
     pub const fn plain(size: u8) -> Config {
         Config {
             size,
