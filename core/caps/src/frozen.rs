@@ -184,7 +184,7 @@ impl Db {
     /// `top`, the one that is pinned.
     ///
     /// # Errors
-    /// Those of [`Db::unit`]; `BadState` when something is frozen already; `OutOfRange` for what is not inside the unit.
+    /// Those of `Db::unit`; `BadState` when something is frozen already; `OutOfRange` for what is not inside the unit.
     pub fn freeze<M: Machine>(
         &mut self,
         m: &mut M,
@@ -248,7 +248,7 @@ impl Db {
     /// The cores that hold something of a unit, or are about to, as its home has them.
     ///
     /// # Errors
-    /// Those of [`Db::unit`]; `WrongType` for a proxy.
+    /// Those of `Db::unit`; `WrongType` for a proxy.
     pub fn sharers<M: Machine>(&self, m: &M, unit: SlotRef) -> Result<CoreSet, ErrorKind> {
         let u = self.unit(m, unit)?;
         if u.aux32 & PROXY != 0 { Err(ErrorKind::WrongType) } else { Ok(CoreSet(u.page)) }

@@ -125,7 +125,7 @@ impl Db {
     /// The request about a unit has been answered, and what the answer brings about is done. The pin is the monitor's to delete.
     ///
     /// # Errors
-    /// Those of [`Db::unit`]; `BadState` when there is none.
+    /// Those of `Db::unit`; `BadState` when there is none.
     pub fn conclude<M: Machine>(&mut self, m: &mut M, unit: SlotRef) -> Result<(), ErrorKind> {
         if self.unit(m, unit)?.aux32 & BUSY == 0 {
             return Err(refused(Refusal::Nonsense));

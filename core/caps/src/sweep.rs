@@ -15,7 +15,7 @@ impl Db {
     /// `Done`: nothing else is left, zombies included, and nothing is frozen any more.
     ///
     /// # Errors
-    /// Those of [`Db::unit`]; `BadState` when nothing is frozen.
+    /// Those of `Db::unit`; `BadState` when nothing is frozen.
     pub fn sweep<M: Machine>(&mut self, m: &mut M, unit: SlotRef) -> Result<Progress, ErrorKind> {
         self.sweep_within(m, unit, BUDGET)
     }

@@ -141,7 +141,7 @@ impl Db {
     /// that is unanswered is about something in the upper part.
     ///
     /// # Errors
-    /// Those of [`Db::unit`], `Frozen`; `OutOfRange`, `Unaligned` for the place; `Overlap` when a capability spans it;
+    /// Those of `Db::unit`, `Frozen`; `OutOfRange`, `Unaligned` for the place; `Overlap` when a capability spans it;
     /// `SlotOccupied`.
     pub fn cut_unit<M: Machine>(
         &mut self,

@@ -361,6 +361,7 @@ impl Channel {
             // Something may have landed there that nobody has looked at.
             slots::discard(landing);
         }
+        dispatch::forget_put_off(self.event);
         self.set_target(Target::Nobody);
         events::set(self.event, Event::Free);
     }

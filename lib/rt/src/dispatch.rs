@@ -76,6 +76,13 @@ local! {
     static STASH: RefCell<PutOff<Stashed>> = RefCell::new(PutOff::new());
 }
 
+/// Drops what was put off for a channel that is being closed: its event may soon be another's, with another peer.
+pub(crate) fn forget_put_off(event: u32) {
+    while let Some(stashed) = with_put_off(|queue| queue.take_first(|it| it.event == event)) {
+        stashed.capability.into_iter().for_each(slots::discard);
+    }
+}
+
 /// Looks at the packets that were put off.
 #[inline(always)]
 pub(crate) fn with_put_off<R>(f: impl FnOnce(&mut PutOff<Stashed>) -> R) -> R {

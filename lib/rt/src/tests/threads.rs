@@ -55,6 +55,24 @@ fn a_thread_that_waits_alone_keeps_what_is_for_servers() {
 }
 
 #[test]
+fn what_was_put_off_for_a_channel_that_is_closed_is_for_nobody() {
+    domain(MIB);
+    let (server, log) = channel(4);
+    another_runs();
+    thread::stay_alone(true);
+    packet_comes(server.event(), 7);
+    dispatch::park();
+    assert!(!dispatch::with_put_off(|queue| queue.is_empty()), "it waits for the main thread");
+    let event = server.event();
+    server.close();
+    let (next, _) = channel(4);
+    assert_eq!(next.event(), event, "the next channel has the number of the one before");
+    assert!(dispatch::with_put_off(|queue| queue.is_empty()), "and would get what is not for it");
+    assert!(log.numbers.borrow().is_empty());
+    thread::stay_alone(false);
+}
+
+#[test]
 fn what_a_leaf_puts_off_brings_the_main_thread_back() {
     domain(MIB);
     let ((server, _), (leaf, answer)) = (channel(4), channel(4));
