@@ -18,7 +18,7 @@ const END: &str = "[barreldish: end of panic]";
 /// What makes the host's command fail; PSCI has no exit status.
 const EXIT_STATUS: u64 = 101;
 /// Most frames of a backtrace.
-const MAX_FRAMES: usize = 32;
+const MAX_FRAMES: usize = 64;
 
 unsafe extern "C" {
     #[link_name = "__image_start"]
