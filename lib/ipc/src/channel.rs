@@ -9,7 +9,7 @@ use crate::port::{Lock, Port, SendError};
 use crate::reply::{Answer, Answering};
 use crate::request::Deferring;
 use abi::CapAddr;
-use abi::packet::{Header, PAYLOAD_BYTES, Packet};
+use abi::packet::{Header, Packet};
 use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 use alloc::sync::Arc;
@@ -73,8 +73,9 @@ impl<P: Port> Channel<P> {
             return discard_given(&self.port, message.capability);
         }
         let message = self.state.with(|state| {
-            // What a client does not read must not fill this domain's memory.
-            if state.outgoing.size() > 4 * self.limit + MAX_REQUESTS * PAYLOAD_BYTES {
+            // What a client does not read must not fill this domain's memory: an answer to each request that it may have
+            // waiting, and a few of the longest.
+            if state.outgoing.size() > 4 * self.limit + MAX_REQUESTS * size_of::<Message>() {
                 return Some(message);
             }
             state.outgoing.push(message).err()

@@ -57,10 +57,11 @@ impl Body {
     pub(crate) fn word(word: u64) -> Body {
         Body::Words { words: [word, 0, 0, 0, 0, 0, 0], length: 8 }
     }
-    fn size(&self) -> usize {
+    /// Bytes in a block of its own.
+    fn block(&self) -> usize {
         match self {
-            Body::Words { .. } => PAYLOAD_BYTES,
-            Body::Bytes(bytes) => bytes.len().max(PAYLOAD_BYTES),
+            Body::Words { .. } => 0,
+            Body::Bytes(bytes) => bytes.capacity(),
         }
     }
 }
@@ -106,6 +107,11 @@ impl Message {
         end
     }
 
+    /// Bytes that it takes while it waits.
+    fn size(&self) -> usize {
+        size_of::<Message>() + self.body.block()
+    }
+
     fn is_out(&self) -> bool {
         match &self.body {
             Body::Words { .. } => true,
@@ -146,7 +152,7 @@ impl Outgoing {
         self.queue.is_empty()
     }
 
-    /// Bytes of the bodies that wait, each counted as a packet at least.
+    /// Bytes that the messages take which wait.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -156,7 +162,7 @@ impl Outgoing {
         if self.queue.try_reserve(1).is_err() {
             return Err(message);
         }
-        self.size += message.body.size();
+        self.size += message.size();
         self.queue.push_back(message);
         Ok(())
     }
@@ -166,14 +172,14 @@ impl Outgoing {
         if self.queue.try_reserve(1).is_err() {
             return Err(message);
         }
-        self.size += message.body.size();
+        self.size += message.size();
         self.queue.push_front(message);
         Ok(())
     }
 
     /// The very last message of this end: it needs no memory.
     pub(crate) fn push_last(&mut self, message: Message) {
-        self.size += message.body.size();
+        self.size += message.size();
         self.last = Some(message);
     }
 
@@ -203,7 +209,7 @@ impl Outgoing {
     }
 
     fn drop_message<P: Port>(&mut self, port: &P, message: Message) {
-        self.size -= message.body.size();
+        self.size -= message.size();
         if message.sent == 0 {
             discard_given(port, message.capability);
         }
@@ -233,7 +239,7 @@ impl Outgoing {
             return Step::Sent;
         }
         let (kind, sequence) = (message.kind, message.sequence);
-        self.size -= message.body.size();
+        self.size -= message.size();
         self.pop();
         Step::Finished { kind, sequence }
     }

@@ -179,7 +179,8 @@ fn a_client_that_asks_and_never_reads_is_cut_off_before_it_fills_the_memory() {
         while world.deliver(SERVER) {}
     }
     let served = state.calls.get();
-    assert!((1000..4000).contains(&served), "{served} requests were served");
+    // What waits takes more than the words that go out, and that counts.
+    assert!((1024..2000).contains(&served), "{served} requests were served");
     world.run();
     assert!(client.add(1, 1).is_err());
 }
