@@ -34,6 +34,9 @@ const SMALLEST_STEP: u64 = 16 * 1024;
 const LARGE: usize = 128 * 1024;
 /// Arenas at a time.
 const ARENAS: usize = 256;
+/// Sizes of blocks: below this, then by powers of two up to [`LARGE`], then the rest.
+const LEAST_CLASS: usize = 64;
+const CLASSES: usize = (LARGE / LEAST_CLASS).ilog2() as usize + 2;
 
 /// Blocks up to 256 MiB.
 type Blocks = Tlsf<'static, u32, u32, 24, 16>;
@@ -51,10 +54,18 @@ struct Heap {
     /// Ascending by address: where an arena begins and ends.
     arenas: [(u64, u64); ARENAS],
     count: usize,
-    /// The arena in which something was found last, or one before it in which something was freed.
-    hint: usize,
+    /// By class: the arena in which a block was found last, or one before it in which something was freed. Each class has its
+    /// own, since where a large block finds no place, small ones do; in an arena that was added for the large one, which may go
+    /// soon, they would keep all of it.
+    hints: [u8; CLASSES],
+    /// The arena in which something was found or freed last.
+    recent: usize,
     total: usize,
     used: usize,
+    /// What `total` does not fall below by giving arenas back.
+    floor: usize,
+    /// An empty arena is held back until no more than this is in use.
+    held_above: Option<usize>,
     /// The last attempt to grow failed: no more until something does not fit.
     dry: bool,
 }
@@ -94,7 +105,17 @@ pub(crate) fn backed<R>(f: impl FnOnce() -> R) -> R {
 
 impl Heap {
     const fn new() -> Heap {
-        Heap { arenas: [(0, 0); ARENAS], count: 0, hint: 0, total: 0, used: 0, dry: false }
+        Heap {
+            arenas: [(0, 0); ARENAS],
+            count: 0,
+            hints: [0; CLASSES],
+            recent: 0,
+            total: 0,
+            used: 0,
+            floor: 0,
+            held_above: None,
+            dry: false,
+        }
     }
 
     fn arena(&mut self, index: usize) -> &mut Arena {
@@ -106,8 +127,8 @@ impl Heap {
     /// Which arena holds an address.
     fn find(&self, address: u64) -> Option<usize> {
         let holds = |&(start, end): &(u64, u64)| (start..end).contains(&address);
-        if self.arenas[..self.count].get(self.hint).is_some_and(holds) {
-            return Some(self.hint);
+        if self.arenas[..self.count].get(self.recent).is_some_and(holds) {
+            return Some(self.recent);
         }
         let index =
             self.arenas[..self.count].partition_point(|&(start, _)| start <= address).checked_sub(1)?;
@@ -118,13 +139,15 @@ impl Heap {
         if self.count == 0 {
             return None;
         }
-        let hint = self.hint.min(self.count - 1);
+        let class = class_of(layout.size());
+        let hint = usize::from(self.hints[class]).min(self.count - 1);
         for index in (hint..self.count).chain(0..hint) {
             let arena = self.arena(index);
             if let Some(block) = arena.blocks.allocate(layout) {
                 arena.used += layout.size();
                 self.used += layout.size();
-                self.hint = index;
+                self.hints[class] = index as u8;
+                self.recent = index;
                 return Some(block);
             }
         }
@@ -138,14 +161,24 @@ impl Heap {
         // SAFETY: the promise of `dealloc`'s caller: it came from `take` with this layout, hence from this arena.
         unsafe { arena.blocks.deallocate(block, layout.align()) };
         arena.used -= layout.size();
-        if arena.used == 0 && arena.reserved.is_some() {
+        let emptied = arena.used == 0 && arena.reserved.is_some();
+        self.used -= layout.size();
+        if emptied || self.held_above.is_some_and(|limit| self.used <= limit) {
             EMPTY.with(|empty| empty.set(true));
             critical::want();
         }
-        self.used -= layout.size();
-        // Not where it is: what comes next would keep an arena from getting empty that is not needed any more.
-        self.hint = self.hint.min(index);
+        self.recent = index;
+        self.look_from(index);
         true
+    }
+
+    /// There is room in this arena. Not what comes after it: what is taken next would keep an arena from getting empty that is
+    /// not needed any more.
+    #[inline]
+    fn look_from(&mut self, index: usize) {
+        if self.count > 1 {
+            self.hints.iter_mut().for_each(|hint| *hint = (*hint).min(index as u8));
+        }
     }
 
     /// Adds the memory of an arena: false if there is no place for it.
@@ -172,30 +205,46 @@ impl Heap {
         self.arenas.copy_within(at..self.count, at + 1);
         self.arenas[at] = (range.start, range.end);
         self.count += 1;
-        self.hint = at;
+        self.look_from(at);
         self.total += bytes;
+        self.held_above = self.held_above.map(|limit| limit + bytes);
         true
     }
 
-    /// Takes an empty arena out, if what is left free without it is enough.
+    /// Takes an empty arena out, if what is left free without it is enough. If not, it is looked at again when it is.
     fn take_empty(&mut self) -> Option<Range<u64>> {
-        let free = self.total - self.used;
+        self.held_above = None;
         for index in 0..self.count {
             let arena = self.arena(index);
             let Some(reserved) = arena.reserved.clone().filter(|_| arena.used == 0) else { continue };
             let head = (size_of::<Arena>()).next_multiple_of(64);
             let bytes = (reserved.end - reserved.start) as usize - head;
-            if free - bytes < 2 * LOW_WATER {
+            let left = self.total - bytes;
+            if left < self.floor {
                 continue;
+            }
+            match left.checked_sub(2 * LOW_WATER) {
+                Some(most) if self.used <= most => {}
+                most => {
+                    self.held_above = self.held_above.max(most);
+                    continue;
+                }
             }
             self.arenas.copy_within(index + 1..self.count, index);
             self.count -= 1;
-            self.hint = 0;
-            self.total -= bytes;
+            self.hints = [0; CLASSES];
+            self.total = left;
             return Some(reserved);
         }
         None
     }
+}
+
+/// The class of blocks of that size.
+#[inline]
+fn class_of(size: usize) -> usize {
+    let powers = (size | (LEAST_CLASS - 1)).ilog2() - (LEAST_CLASS - 1).ilog2();
+    (powers as usize).min(CLASSES - 1)
 }
 
 /// Gives empty arenas back. Not where the books of the address space or slots may be in use.
@@ -230,10 +279,11 @@ fn is_low() -> bool {
 }
 
 /// Takes memory now, so that the next `bytes` bytes in small blocks need none: for programs that live long and do not want
-/// to be seen growing later. Where there is none, it is tried again when it is needed.
+/// to be seen growing later. It stays. Where there is none, it is tried again when it is needed.
 pub fn provide(bytes: usize) {
     let missing = HEAP.with(|heap| {
-        let heap = heap.borrow();
+        let mut heap = heap.borrow_mut();
+        heap.floor = heap.floor.max(heap.used + LOW_WATER + bytes);
         (LOW_WATER + bytes).saturating_sub(heap.total - heap.used)
     });
     if missing > 0 {
@@ -421,8 +471,7 @@ mod tests {
                 // SAFETY: the layout is not empty; the block is leaked.
                 let start = unsafe { std::alloc::alloc(memory) };
                 let memory = core::ptr::slice_from_raw_parts_mut(start.cast::<MaybeUninit<u8>>(), bytes);
-                let mut heap =
-                    Heap { arenas: [(0, 0); ARENAS], count: 0, hint: 0, total: 0, used: 0, dry: false };
+                let mut heap = Heap::new();
                 let range = start.expose_provenance() as u64..start as u64 + bytes as u64;
                 assert_eq!(memory.len(), bytes);
                 // SAFETY: leaked memory that nobody else uses.
@@ -439,18 +488,32 @@ mod tests {
     #[repr(align(4096))]
     struct Page([u8; PAGE_SIZE as usize]);
 
-    #[test]
-    fn an_arena_that_was_needed_once_gets_empty_although_something_is_always_in_use() {
+    /// A heap over a reserve of 64 KiB, and the range of an arena that can be added to it.
+    fn heap_with_reserve() -> (Heap, Range<u64>, Range<u64>) {
         const ARENA: u64 = 16 * PAGE_SIZE;
-        let block = Layout::from_size_align(1024, 16).unwrap();
         let pages = std::vec![Page([0; PAGE_SIZE as usize]); 32].leak();
         let start = pages.as_mut_ptr().expose_provenance() as u64;
         let (reserve, later) = (start..start + ARENA, start + ARENA..start + 2 * ARENA);
         let mut heap = Heap::new();
         // SAFETY: leaked memory, of which nobody else knows.
         assert!(unsafe { heap.add(reserve.clone(), None) });
+        (heap, reserve, later)
+    }
+
+    fn bytes(size: usize) -> Layout {
+        Layout::from_size_align(size, 16).unwrap()
+    }
+
+    fn is_in(range: &Range<u64>, block: NonNull<u8>) -> bool {
+        range.contains(&(block.addr().get() as u64))
+    }
+
+    #[test]
+    fn an_arena_that_was_needed_once_gets_empty_although_something_is_always_in_use() {
+        let block = bytes(1024);
+        let (mut heap, reserve, later) = heap_with_reserve();
         let filling: std::vec::Vec<_> = std::iter::from_fn(|| heap.take(block)).collect();
-        // SAFETY: as above.
+        // SAFETY: leaked memory, of which nobody else knows.
         assert!(unsafe { heap.add(later.clone(), Some(later.clone())) });
         let [mut waiting, other] = [(); 2].map(|()| heap.take(block).unwrap());
         filling.into_iter().for_each(|it| assert!(heap.give_back(it, block)));
@@ -460,7 +523,60 @@ mod tests {
             assert!(heap.give_back(waiting, block));
             waiting = next;
         }
-        assert!(reserve.contains(&(waiting.addr().get() as u64)));
+        assert!(is_in(&reserve, waiting));
         assert_eq!(heap.take_empty(), Some(later));
+    }
+
+    #[test]
+    fn an_arena_that_was_added_for_a_large_block_keeps_no_small_one() {
+        let (half, large, small) = (bytes(24 * 1024), bytes(48 * 1024), bytes(128));
+        let (mut heap, reserve, later) = heap_with_reserve();
+        let shorter = heap.take(half).unwrap();
+        assert!(heap.take(large).is_none());
+        // SAFETY: leaked memory, of which nobody else knows.
+        assert!(unsafe { heap.add(later.clone(), Some(later.clone())) });
+        let longer = heap.take(large).unwrap();
+        assert!(is_in(&later, longer));
+        let kept = heap.take(small).unwrap();
+        assert!(is_in(&reserve, kept));
+        assert!(heap.give_back(shorter, half) && heap.give_back(longer, large));
+        assert_eq!(heap.take_empty(), Some(later));
+    }
+
+    #[test]
+    fn an_empty_arena_that_is_held_back_goes_when_enough_else_is_free() {
+        let (half, block) = (bytes(24 * 1024), bytes(16 * 1024));
+        let (mut heap, _, later) = heap_with_reserve();
+        let [first, second] = [(); 2].map(|()| heap.take(half).unwrap());
+        // SAFETY: leaked memory, of which nobody else knows.
+        assert!(unsafe { heap.add(later.clone(), Some(later.clone())) });
+        let other = heap.take(block).unwrap();
+        assert!(is_in(&later, other));
+        assert!(heap.give_back(other, block));
+        assert!(EMPTY.with(|empty| empty.replace(false)));
+        assert_eq!(heap.take_empty(), None);
+        assert!(heap.give_back(first, half));
+        assert!(EMPTY.with(|empty| empty.replace(false)), "somebody is to look again");
+        assert_eq!(heap.take_empty(), Some(later));
+        assert!(heap.give_back(second, half));
+        assert!(!EMPTY.with(Cell::get), "nothing is held back any more");
+    }
+
+    #[test]
+    fn what_was_provided_stays() {
+        let block = bytes(48 * 1024);
+        let (mut heap, _, later) = heap_with_reserve();
+        heap.floor = 80 * 1024;
+        // SAFETY: leaked memory, of which nobody else knows.
+        assert!(unsafe { heap.add(later.clone(), Some(later)) });
+        let [first, second] = [(); 2].map(|()| heap.take(block).unwrap());
+        assert!(heap.give_back(first, block) && heap.give_back(second, block));
+        assert_eq!(heap.take_empty(), None);
+    }
+
+    #[test]
+    fn classes_of_blocks_end_at_powers_of_two() {
+        assert_eq!([0, 63, 64, 127, 128, 255, 256].map(class_of), [0, 0, 1, 1, 2, 2, 3]);
+        assert_eq!([LARGE - 1, LARGE, usize::MAX].map(class_of), [CLASSES - 2, CLASSES - 1, CLASSES - 1]);
     }
 }
