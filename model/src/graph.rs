@@ -1,6 +1,8 @@
 //! All states of a small system with all steps between them, exactly: no hashes in place of states, no reduction.
 
-use crate::explore::{Limit, hash};
+use std::time::Instant;
+
+use crate::explore::{Limit, Options, hash};
 use crate::story::{Story, inspect};
 use crate::system::{Fairness, System, Violation};
 
@@ -41,8 +43,9 @@ pub(crate) enum Failed<A> {
 }
 
 impl<'a, S: System> Graph<'a, S> {
-    /// Takes all steps from all states, breadth first.
-    pub(crate) fn build(system: &'a S, max_states: u64, max_bytes: usize) -> Result<Self, Failed<S::Action>> {
+    /// Takes all steps from all states, breadth first. Of the options, only the limits count.
+    pub(crate) fn build(system: &'a S, options: &Options) -> Result<Self, Failed<S::Action>> {
+        let begin = Instant::now();
         let mut graph = Self {
             system,
             encoded: Interned::default(),
@@ -57,10 +60,13 @@ impl<'a, S: System> Graph<'a, S> {
         graph.reach(&system.initial(), ROOT);
         while (node as usize) < graph.len() {
             graph.expand(node, &mut actions)?;
-            if graph.len() as u64 > max_states {
+            if graph.len() as u64 > options.max_states {
                 return Err(Failed::Stopped(Limit::States));
             }
-            if graph.bytes() > max_bytes || graph.targets.len() >= u32::MAX as usize / 2 {
+            if begin.elapsed() >= options.max_time {
+                return Err(Failed::Stopped(Limit::Time));
+            }
+            if graph.bytes() > options.max_bytes || graph.targets.len() >= u32::MAX as usize / 2 {
                 return Err(Failed::Stopped(Limit::Memory));
             }
             node += 1;

@@ -45,7 +45,7 @@ pub struct Report<A> {
     pub end: End<A>,
 }
 
-/// Looks at all that can go on for ever. Of the options, only the limits of states and of bytes count.
+/// Looks at all that can go on for ever. Of the options, only the limits count.
 pub fn liveness<S: System>(system: &S, options: &Options) -> Report<S::Action> {
     let begin = Instant::now();
     let mut report = Report {
@@ -57,40 +57,37 @@ pub fn liveness<S: System>(system: &S, options: &Options) -> Report<S::Action> {
         peak_bytes: 0,
         end: End::Complete,
     };
-    report.end = match Graph::build(system, options.max_states, options.max_bytes) {
-        Ok(graph) => {
-            (report.states, report.transitions) = (graph.len() as u64, graph.edges() as u64);
-            report.peak_bytes = graph.bytes();
-            let mut check =
-                Check { components: Components::new(graph.len()), graph: &graph, report: &mut report };
-            check.all().map_or(End::Complete, violated)
+    let checked = Graph::build(system, options).and_then(|graph| {
+        (report.states, report.transitions) = (graph.len() as u64, graph.edges() as u64);
+        report.peak_bytes = graph.bytes();
+        let components = Components::new(graph.len());
+        let is_late = &|| begin.elapsed() >= options.max_time;
+        Check { components, graph: &graph, report: &mut report, is_late }.all()
+    });
+    report.end = match checked {
+        Ok(()) => End::Complete,
+        Err(Failed::Stopped(limit)) => End::Stopped(limit),
+        Err(Failed::Violated(story)) => {
+            End::Violated { violation: story.violation.clone(), story: Ok(story) }
         }
-        Err(Failed::Stopped(limit)) => stopped(limit),
-        Err(Failed::Violated(story)) => violated(story),
     };
     report.time = begin.elapsed();
     report
-}
-
-fn stopped<A>(limit: Limit) -> End<A> {
-    End::Stopped(limit)
-}
-
-fn violated<A>(story: Story<A>) -> End<A> {
-    End::Violated { violation: story.violation.clone(), story: Ok(story) }
 }
 
 struct Check<'a, S: System> {
     graph: &'a Graph<'a, S>,
     components: Components,
     report: &'a mut Report<S::Action>,
+    /// Whether there is no more time.
+    is_late: &'a dyn Fn() -> bool,
 }
 
 impl<S: System> Check<'_, S> {
-    fn all(&mut self) -> Option<Story<S::Action>> {
+    fn all(&mut self) -> Result<(), Failed<S::Action>> {
+        self.termination().map_or(Ok(()), |it| Err(Failed::Violated(it)))?;
         let promises = self.graph.waiting.iter().fold(0, |all, it| all | it);
-        let each = (0..u64::BITS).filter(|it| promises >> it & 1 == 1);
-        self.termination().or_else(|| each.into_iter().find_map(|it| self.starvation(it)))
+        (0..u64::BITS).filter(|it| promises >> it & 1 == 1).try_for_each(|it| self.starvation(it))
     }
 
     /// A cycle of internal steps.
@@ -105,11 +102,14 @@ impl<S: System> Check<'_, S> {
     }
 
     /// A fair cycle on which the promise waits.
-    fn starvation(&mut self, promise: u32) -> Option<Story<S::Action>> {
+    fn starvation(&mut self, promise: u32) -> Result<(), Failed<S::Action>> {
         let waits = |node: &Node| self.graph.waiting[*node as usize] >> promise & 1 == 1;
         let mut open = vec![(0..self.graph.len() as Node).filter(waits).collect::<Vec<_>>()];
         let mut fair = vec![];
         while let Some(nodes) = open.pop() {
+            if (self.is_late)() {
+                return Err(Failed::Stopped(Limit::Time));
+            }
             for component in self.components.find(self.graph, &nodes, |_| true) {
                 self.report.components += 1;
                 self.report.largest = self.report.largest.max(component.len() as u64);
@@ -123,11 +123,12 @@ impl<S: System> Check<'_, S> {
                 }
             }
         }
-        let component = earliest(fair)?;
+        let Some(component) = earliest(fair) else { return Ok(()) };
         let part = self.components.part(&component);
         let text = format!("promise {promise} waits for ever");
         let lasso = Lasso::new(self.graph, &self.components, part, &component, |_| true);
-        Some(lasso.story(self.duties(&component), Violation { check: STARVATION, text }))
+        let violation = Violation { check: STARVATION, text };
+        Err(Failed::Violated(lasso.story(self.duties(&component), violation)))
     }
 
     fn verdict(&mut self, component: &[Node]) -> Verdict {

@@ -18,7 +18,7 @@ use crate::world::{Bug, Config, World};
 pub struct Run {
     /// It is asked for by this.
     pub name: &'static str,
-    /// Whether it takes seconds, and is run by default.
+    /// Whether it takes seconds. If it is no toy either, it is run by default.
     pub quick: bool,
     /// Which system.
     pub subject: Subject,
@@ -123,7 +123,7 @@ const fn stops(config: Config) -> Config {
     Config { core_stops: true, home_stops: true, ..config }
 }
 
-/// All runs. Names say cores x granules.
+/// All runs. Names say cores x granules. Those of [`toys`](crate::toys) are there for the tools' own tests.
 #[rustfmt::skip]
 pub const RUNS: &[Run] = &[
     Run { name: "toy/counters", quick: true, subject: Count(Counters::new(6, 9)), search: ALL, expected: States(1_000_000) },
@@ -220,6 +220,12 @@ enum Result {
 }
 
 impl Run {
+    /// Whether it checks the tools rather than the protocol: it is run only if its name is asked for.
+    #[must_use]
+    pub fn is_toy(&self) -> bool {
+        !matches!(self.subject, Subject::Cores(..))
+    }
+
     /// Runs it.
     #[must_use]
     pub fn run(&self, bounds: &Bounds) -> Outcome {
@@ -229,7 +235,8 @@ impl Run {
             Subject::Ring(system) => self.on(&system, bounds),
             Subject::Cores(2, config) => self.on(&World::<2>::new(config), bounds),
             Subject::Cores(3, config) => self.on(&World::<3>::new(config), bounds),
-            Subject::Cores(_, config) => self.on(&World::<4>::new(config), bounds),
+            Subject::Cores(4, config) => self.on(&World::<4>::new(config), bounds),
+            Subject::Cores(cores, _) => panic!("{}: no world of {cores} cores is compiled", self.name),
         }
     }
 
@@ -280,6 +287,12 @@ impl Run {
 }
 
 impl Outcome {
+    /// Whether there was enough time and memory for it.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        !matches!(self.result, Result::Stopped(_))
+    }
+
     /// Whether it is as it was expected. A run that was not finished never is.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
@@ -316,7 +329,7 @@ impl Outcome {
         };
         match self.expected {
             Expected::Broken(_) if self.is_as_expected() => format!("{result}, on purpose"),
-            _ if self.is_as_expected() => result,
+            _ if self.is_as_expected() || !self.is_finished() => result,
             Expected::States(states) => format!("{result}: NOT EXPECTED, but {} states", grouped(states)),
             Expected::Holds => format!("{result}: NOT EXPECTED"),
             Expected::Broken(check) => format!("{result}: NOT EXPECTED, but {check} broken"),
@@ -342,7 +355,8 @@ impl Display for Outcome {
 }
 
 /// With a comma before each three digits.
-fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let comma = |at: usize| if at > 0 && (digits.len() - at).is_multiple_of(3) { "," } else { "" };
     digits.chars().enumerate().map(|(at, digit)| format!("{}{digit}", comma(at))).collect()
@@ -354,9 +368,18 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { threads: 2, max_time: Duration::MAX, max_bytes: 1 << 30 };
 
+    fn named(name: &str) -> Run {
+        *RUNS.iter().find(|it| it.name == name).unwrap()
+    }
+
+    #[test]
+    fn toys_are_named_so() {
+        assert!(RUNS.iter().all(|it| it.is_toy() == it.name.starts_with("toy/")));
+    }
+
     #[test]
     fn quick_runs_come_out_as_expected() {
-        for run in RUNS.iter().filter(|it| it.quick && it.name.starts_with("toy/")) {
+        for run in RUNS.iter().filter(|it| it.quick && it.is_toy()) {
             let outcome = run.run(&BOUNDS);
             assert!(outcome.is_as_expected() && outcome.unexpected_story().is_none(), "{outcome}");
         }
@@ -368,10 +391,13 @@ mod tests {
         let text = run(States(7), &BOUNDS).to_string();
         assert!(text.contains("1,000,000") && text.ends_with("holds: NOT EXPECTED, but 7 states"), "{text}");
         let bounds = Bounds { max_time: Duration::ZERO, ..BOUNDS };
-        let outcome = run(Holds, &bounds);
-        assert!(!outcome.is_as_expected() && outcome.to_string().contains("not finished"), "{outcome}");
-        let stuck = RUNS.iter().find(|it| it.expected == Broken("L-deadlock")).unwrap();
-        let outcome = Run { expected: Holds, ..*stuck }.run(&BOUNDS);
+        for run in [Run { expected: States(7), ..RUNS[0] }, named("live/2x2")] {
+            let outcome = run.run(&bounds);
+            assert!(!outcome.is_as_expected() && !outcome.is_finished(), "{outcome}");
+            assert!(outcome.to_string().ends_with("  not finished: out of time"), "{outcome}");
+        }
+        let stuck = named("toy/philosophers-stuck");
+        let outcome = Run { expected: Holds, ..stuck }.run(&BOUNDS);
         let story = outcome.unexpected_story().unwrap();
         assert!(story.starts_with("  1. philosopher") && story.contains("replay(&system"), "{story}");
     }

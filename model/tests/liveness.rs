@@ -1,6 +1,7 @@
 //! What goes on for ever is found, and nothing else is.
 
 use std::fmt;
+use std::time::Duration;
 
 use model::explore::{End, Limit, Options};
 use model::liveness::{STARVATION, TERMINATION, liveness};
@@ -68,6 +69,8 @@ fn a_limit_stops_and_says_so() {
     assert!(matches!(end(few), End::Stopped(Limit::States)));
     let small = Options { max_bytes: 10_000, ..Options::default() };
     assert!(matches!(end(small), End::Stopped(Limit::Memory)));
+    let short = Options { max_time: Duration::ZERO, ..Options::default() };
+    assert!(matches!(end(short), End::Stopped(Limit::Time)));
 }
 
 /// A system that is written down: states are numbers.

@@ -64,6 +64,12 @@ fn a_seed_decides_a_run() {
 }
 
 #[test]
+fn a_run_that_holds_is_told_too() {
+    let (failure, story) = replay(Config { steps: 50, ..BRIEF }, 0, 7);
+    assert_eq!((failure, story.len()), (None, 7));
+}
+
+#[test]
 fn ancestors_that_stay_exclusive_are_noticed() {
     is_noticed(Mistake::AncestorsStayExclusive, &["I3"]);
 }

@@ -36,7 +36,7 @@ use crate::system::Violation;
 /// What a run is like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Cores: 2, 3, 4, 8 or 16.
+    /// Cores: one of [`cores`].
     pub cores: usize,
     /// Random steps; then all is brought to rest.
     pub steps: u64,
@@ -113,7 +113,7 @@ pub struct Report {
 /// Runs the seeds `0 .. seeds` on some threads, until one fails.
 ///
 /// # Panics
-/// The number of cores is not one of those that [`Config`] names.
+/// The number of cores is not one of [`cores`].
 pub fn run(config: Config, seeds: u64, threads: usize) -> Report {
     run_from(config, 0, seeds, threads)
 }
@@ -121,7 +121,7 @@ pub fn run(config: Config, seeds: u64, threads: usize) -> Report {
 /// Runs `seeds` seeds from `first` on: see [`run`].
 ///
 /// # Panics
-/// The number of cores is not one of those that [`Config`] names.
+/// The number of cores is not one of [`cores`].
 pub fn run_from(config: Config, first: u64, seeds: u64, threads: usize) -> Report {
     let (next, stop) = (AtomicU64::new(first), AtomicBool::new(false));
     let work = || {
@@ -131,8 +131,8 @@ pub fn run_from(config: Config, first: u64, seeds: u64, threads: usize) -> Repor
             if seed >= first + seeds {
                 break;
             }
-            let (counts, failure) = one(config, seed, false);
-            report.add(1, counts, failure.map(|(failure, _)| failure));
+            let (counts, failure, _) = one(config, seed, false);
+            report.add(1, counts, failure);
             if report.failure.is_some() {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -150,44 +150,52 @@ pub fn run_from(config: Config, first: u64, seeds: u64, threads: usize) -> Repor
     sum
 }
 
-/// Runs one seed again, exactly. Tells the last `lines` steps of it, and how it failed.
+/// Runs one seed again, exactly. Tells the last `lines` steps of it, and how it failed if it did.
 ///
 /// # Panics
-/// The number of cores is not one of those that [`Config`] names.
+/// The number of cores is not one of [`cores`].
 pub fn replay(config: Config, seed: u64, lines: usize) -> (Option<Failure>, Vec<String>) {
-    match one(config, seed, true) {
-        (_, None) => (None, vec![]),
-        (_, Some((failure, mut story))) => {
-            story.drain(..story.len().saturating_sub(lines));
-            (Some(failure), story)
-        }
-    }
+    let (_, failure, mut story) = one(config, seed, true);
+    story.drain(..story.len().saturating_sub(lines));
+    (failure, story)
 }
 
-type Failed = Option<(Failure, Vec<String>)>;
+/// What came of one run, and its story if it was to be told.
+type One = (Counts, Option<Failure>, Vec<String>);
+type Run = fn(Config, u64, bool) -> One;
 
-fn one(config: Config, seed: u64, tell: bool) -> (Counts, Failed) {
-    // Units under way at a home, holders under way, queues: as `monitor` says for 2 credits and 4 of the memory server.
-    match config.cores {
-        2 => one_of::<2, 8, 20, 20>(config, seed, tell),
-        3 => one_of::<3, 10, 36, 24>(config, seed, tell),
-        4 => one_of::<4, 12, 56, 28>(config, seed, tell),
-        8 => one_of::<8, 20, 176, 44>(config, seed, tell),
-        16 => one_of::<16, 36, 608, 76>(config, seed, tell),
-        cores => panic!("{cores} cores: 2, 3, 4, 8 or 16 can be simulated"),
-    }
+/// The machines that can be simulated. Behind the cores: units under way at a home, holders under way, queues, as `monitor` says for
+/// 2 credits and 4 of the memory server.
+const MACHINES: [(usize, Run); 5] = [
+    (2, one_of::<2, 8, 20, 20>),
+    (3, one_of::<3, 10, 36, 24>),
+    (4, one_of::<4, 12, 56, 28>),
+    (8, one_of::<8, 20, 176, 44>),
+    (16, one_of::<16, 36, 608, 76>),
+];
+
+/// How many cores a simulated machine can have.
+#[must_use]
+pub fn cores() -> [usize; MACHINES.len()] {
+    MACHINES.map(|(cores, _)| cores)
+}
+
+fn one(config: Config, seed: u64, tell: bool) -> One {
+    let machine = MACHINES.iter().find(|it| it.0 == config.cores);
+    let (_, run) = machine.unwrap_or_else(|| panic!("{} cores cannot be simulated", config.cores));
+    run(config, seed, tell)
 }
 
 fn one_of<const N: usize, const HOMES: usize, const HOLDERS: usize, const OUT: usize>(
     config: Config,
     seed: u64,
     tell: bool,
-) -> (Counts, Failed) {
+) -> One {
     let kernel = |core| Naive::new(core, N, world::REGIONS, config.mistake);
     let mut world = World::<Naive, N, HOMES, HOLDERS, OUT>::new(config, seed, tell, kernel);
     let failed = world.run().err();
     let failure = failed.map(|violation| Failure { seed, step: world.steps(), violation });
-    (world.counts(), failure.map(|failure| (failure, world.story())))
+    (world.counts(), failure, world.story())
 }
 
 impl Report {
