@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use abi::PAGE_SIZE;
 use barreldish::interfaces::{Account, AccountsClient};
 use barreldish::process::{Processes, run};
-use barreldish::{LmpPort, args, println};
+use barreldish::{ExitCode, LmpPort, args, eprintln, println};
 
 /// Bytes that are taken at a time.
 const BLOCK: usize = 64 * 1024;
@@ -23,11 +23,17 @@ const LOANS: usize = 16;
 
 #[barreldish::main]
 fn main() -> Result<i32, String> {
-    if args().get(1) == Some(&"-a") {
-        return meddle();
-    }
-    if let [_, "-p", count] = args()[..] {
-        return pages(count.parse().map_err(text)?);
+    match args().get(1..).unwrap_or_default() {
+        ["-a"] => return meddle(),
+        ["-p", count] => match count.parse() {
+            Ok(count) => return pages(count),
+            Err(_) => return Ok(usage(&format!("-p {count}: expected a number of pages"))),
+        },
+        // All memory is not taken by mistake.
+        [option, ..] if option.starts_with('-') => {
+            return Ok(usage("expected COMMAND and its words or nothing, -a, or -p COUNT"));
+        }
+        _ => {}
     }
     // What talking needs is there before nothing is left.
     Processes::connect().map_err(text)?;
@@ -46,6 +52,12 @@ fn main() -> Result<i32, String> {
         Some((number, _)) => Err(format!("block {number} has changed")),
         None => Ok(status),
     }
+}
+
+/// Says how it is called.
+fn usage(what: &str) -> i32 {
+    eprintln!("hog: {what}");
+    ExitCode::USAGE.0
 }
 
 /// Only parts of the system may have memory accounted to others.

@@ -4,25 +4,35 @@
 
 extern crate alloc;
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::num::IntErrorKind;
 
 use barreldish::{args, eprintln, println, time};
 
 /// Status after wrong usage.
 const USAGE_STATUS: i32 = 2;
+/// What has to be said.
+const BYTES: &str = "a number with K, M or G behind it or without";
 /// Bytes of a word of the pattern.
 const WORD: u64 = size_of::<u64>() as u64;
 
 #[barreldish::main]
 fn main() -> i32 {
     let arguments = args();
-    let bytes = arguments.get(1).and_then(|text| bytes_of(text));
-    let Some(bytes) = bytes.filter(|&bytes| bytes != 0 && arguments.len() == 2) else {
-        eprintln!("run_memtest: expected BYTES, a number with K, M or G behind it or without");
-        return USAGE_STATUS;
+    let asked = match arguments[..] {
+        [_, text] => bytes_of(text).map(|bytes| (text, bytes)),
+        _ => Err(format!("expected BYTES: {BYTES}")),
     };
-    match test(bytes) {
+    let (text, bytes) = match asked {
+        Ok(asked) => asked,
+        Err(error) => {
+            eprintln!("run_memtest: {error}");
+            return USAGE_STATUS;
+        }
+    };
+    match test(text, bytes) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("run_memtest: {error}");
@@ -32,27 +42,35 @@ fn main() -> i32 {
 }
 
 /// A number of bytes, perhaps in KiB, MiB or GiB.
-fn bytes_of(text: &str) -> Option<u64> {
-    let shift = match text.as_bytes().last()? {
-        b'K' | b'k' => 10,
-        b'M' | b'm' => 20,
-        b'G' | b'g' => 30,
+fn bytes_of(text: &str) -> Result<u64, String> {
+    let shift = match text.as_bytes().last() {
+        Some(b'K' | b'k') => 10,
+        Some(b'M' | b'm') => 20,
+        Some(b'G' | b'g') => 30,
         _ => 0,
     };
     let digits = if shift == 0 { text } else { &text[..text.len() - 1] };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+    let number = match digits.parse::<u64>().map_err(|it| *it.kind()) {
+        Err(kind) if kind != IntErrorKind::PosOverflow => {
+            return Err(format!("expected {BYTES}, not `{text}`"));
+        }
+        Ok(0) => return Err(format!("expected {BYTES}, from 1, not `{text}`")),
+        number => number.ok(),
+    };
+    number.and_then(|it| it.checked_mul(1 << shift)).ok_or_else(|| format!("{text}: too large"))
 }
 
-fn test(bytes: u64) -> Result<(), String> {
-    let words = usize::try_from(bytes.div_ceil(WORD)).map_err(|_| String::from("too many bytes"))?;
+/// `text` is how the number of bytes was asked for.
+fn test(text: &str, bytes: u64) -> Result<(), String> {
+    let words = usize::try_from(bytes.div_ceil(WORD)).map_err(|_| format!("{text}: too large"))?;
     let start = time::now();
     let mut memory: Vec<u64> = Vec::new();
-    memory.try_reserve_exact(words).map_err(|_| alloc::format!("{bytes} bytes: not enough memory"))?;
+    memory.try_reserve_exact(words).map_err(|_| format!("{text}: not enough memory"))?;
     let seed = start.ticks() | 1;
     memory.extend(pattern(seed).take(words));
     let written = time::now();
     if let Some(at) = memory.iter().zip(pattern(seed)).position(|(&word, expected)| word != expected) {
-        return Err(alloc::format!("the word at byte {} is not what was written", at as u64 * WORD));
+        return Err(format!("the word at byte {} is not what was written", at as u64 * WORD));
     }
     let checked = time::now();
     drop(memory);

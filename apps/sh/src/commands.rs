@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use core::num::IntErrorKind;
 
 use barreldish::ExitCode;
 use shell::command::{Command, Table};
@@ -259,12 +260,23 @@ fn time(shell: &mut Shell, arguments: &[&str]) -> Outcome {
     Ok(status)
 }
 
+/// So many KiB, in bytes.
+fn bytes_of(kib: &str) -> Result<u64, String> {
+    let number = match kib.parse::<u64>().map_err(|it| *it.kind()) {
+        Ok(0) => return Err(format!("expected a number of KiB from 1, not `{kib}`")),
+        Err(kind) if kind != IntErrorKind::PosOverflow => {
+            return Err(format!("expected a number of KiB, not `{kib}`"));
+        }
+        number => number.ok(),
+    };
+    number.and_then(|it| it.checked_mul(1024)).ok_or_else(|| format!("{kib} KiB: too large"))
+}
+
 fn limit(shell: &mut Shell, arguments: &[&str]) -> Outcome {
     let [kib, command @ ..] = arguments else {
         return Err(Complaint::Usage("expected a number of KiB".into()));
     };
-    let bytes = kib.parse().ok().filter(|&kib| kib > 0).and_then(|kib: u64| kib.checked_mul(1024));
-    let bytes = bytes.ok_or_else(|| Complaint::Usage(format!("expected a number of KiB, not `{kib}`")))?;
+    let bytes = bytes_of(kib).map_err(Complaint::Usage)?;
     if command.is_empty() {
         return Err(Complaint::Usage("expected a command".into()));
     }

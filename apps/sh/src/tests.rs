@@ -247,6 +247,19 @@ fn a_command_that_is_called_wrongly_says_so_and_does_nothing() {
 }
 
 #[test]
+fn limits_that_cannot_be_are_told_apart() {
+    for (kib, said) in [
+        ("0", "expected a number of KiB from 1, not `0`"),
+        ("much", "expected a number of KiB, not `much`"),
+        ("18014398509481984", "18014398509481984 KiB: too large"),
+        ("99999999999999999999", "99999999999999999999 KiB: too large"),
+    ] {
+        let (output, _) = run(&format!("limit {kib} good"));
+        assert!(output.starts_with(&format!("limit: {said}\nusage: ")), "{output}");
+    }
+}
+
+#[test]
 fn a_service_that_fails_is_a_complaint_of_the_command() {
     assert_eq!(run("ps"), ("ps: no service `spawn`\n".into(), 1));
     assert_eq!(run("cores"), ("cores: gone\n".into(), 1));

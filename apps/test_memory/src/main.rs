@@ -20,6 +20,7 @@ mod stacks;
 mod trims;
 
 use alloc::string::String;
+use core::str::FromStr;
 
 use barreldish::{ExitCode, args, eprintln, println};
 
@@ -32,16 +33,16 @@ fn main() -> ExitCode {
     let outcome = match arguments.get(1..).unwrap_or_default() {
         ["refusals"] => refusals::all(),
         ["paging"] => paging::all(),
-        ["churn", count] => count.parse().map_err(|_| "expected a number".into()).and_then(paging::churn),
+        ["churn", count] => number(count, "COUNT").and_then(paging::churn),
         ["trims"] => trims::all(),
         ["threads"] => paging::threads(),
-        ["deep", kib] => kib.parse().map_err(|_| "expected KIB".into()).and_then(stacks::deep),
+        ["deep", kib] => number(kib, "KIB").and_then(stacks::deep),
         ["overflow"] => stacks::overflow(),
         ["readonly"] => refusals::write_to_read_only(),
         ["execute"] => refusals::execute_data(),
         _ => {
             eprintln!(
-                "test_memory: expected one of refusals, paging, churn, trims, threads, deep, overflow, readonly, execute"
+                "test_memory: expected one of refusals, paging, churn COUNT, trims, threads, deep KIB, overflow, readonly, execute"
             );
             return ExitCode::USAGE;
         }
@@ -53,6 +54,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The number that stands for `what`.
+fn number<N: FromStr>(text: &str, what: &str) -> Result<N, String> {
+    text.parse().map_err(|_| alloc::format!("expected a number for {what}, not `{text}`"))
 }
 
 /// Says that something is as it must be, or fails.

@@ -166,5 +166,26 @@ fn a_memory_test_of_four_fifths_of_what_is_free_passes_and_leaves_it_free() {
     assert!(status == 0 && output.contains("bytes: written in"), "{output}");
     assert_eq!(guest.run("free"), before);
     let (output, status) = guest.run_for_status("run_memtest 8G");
-    assert_eq!((output.as_str(), status), ("run_memtest: 8589934592 bytes: not enough memory\n", 1));
+    assert_eq!((output.as_str(), status), ("run_memtest: 8G: not enough memory\n", 1));
+}
+
+#[test]
+fn programs_that_take_memory_say_what_they_expect() {
+    let Some(mut guest) = Guest::boot() else { return };
+    for (line, said) in [
+        (
+            "run_memtest 0",
+            "run_memtest: expected a number with K, M or G behind it or without, from 1, not `0`\n",
+        ),
+        ("run_memtest 99999999999999999999", "run_memtest: 99999999999999999999: too large\n"),
+        ("run_memtest", "run_memtest: expected BYTES: a number with K, M or G behind it or without\n"),
+        ("hog -p x", "hog: -p x: expected a number of pages\n"),
+        ("hog -z", "hog: expected COMMAND and its words or nothing, -a, or -p COUNT\n"),
+        ("test_memory deep x", "test_memory: expected a number for KIB, not `x`\n"),
+    ] {
+        let (output, status) = guest.run_for_status(line);
+        assert!(output == said && status != 0, "{line}: {status} {output}");
+    }
+    let (output, status) = guest.run_for_status("run_memtest 99999G");
+    assert_eq!((output.as_str(), status), ("run_memtest: 99999G: not enough memory\n", 1));
 }
