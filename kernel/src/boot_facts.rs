@@ -77,7 +77,9 @@ impl BootFacts {
             concat!("barreldish ", env!("CARGO_PKG_VERSION"), " (", env!("BARRELDISH_COMMIT"), ") on ");
         out.write_str(version)?;
         out.write_str(self.platform)?;
-        writeln!(out, ", {} cores, {} MiB", u64::from(self.machine.cores), self.ram_bytes >> 20)
+        let cores = u64::from(self.machine.cores);
+        let plural = if cores == 1 { "" } else { "s" };
+        writeln!(out, ", {cores} core{plural}, {} MiB", self.ram_bytes >> 20)
     }
 }
 

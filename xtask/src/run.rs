@@ -166,7 +166,7 @@ mod tests {
     /// A shell script in the guest's place: a prompt, a loop that runs lines and keeps `$?`, and `shutdown`.
     const FAKE_GUEST: &str = r#"
         status=0
-        printf 'barreldish 0.1.0 (fake) on bash, 1 cores, 1 MiB\r\n'
+        printf 'barreldish 0.1.0 (fake) on bash, 1 core, 1 MiB\r\n'
         while printf 'bd:/$ ' && IFS= read -r -d $'\r' line; do
             printf '%s\r\n' "$line"
             case $line in

@@ -17,7 +17,7 @@ fn the_first_line_names_version_board_and_machine() {
     let banner = log.lines().next().unwrap_or_default();
     assert!(banner.starts_with("barreldish 0.1.0 ("), "{banner}");
     let (_, machine) = banner.split_once(") on ").expect(banner);
-    assert!(machine.ends_with(", 1 cores, 1024 MiB"), "{banner}");
+    assert!(machine.ends_with(", 1 core, 1024 MiB"), "{banner}");
 }
 
 #[test]
