@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::prelude::*;
@@ -11,6 +12,7 @@ use crate::failure::USAGE;
 use crate::image::Artifacts;
 use crate::qemu::{self, Accelerator};
 use crate::run::Options;
+use crate::verify::Length;
 use crate::workspace::Workspace;
 use crate::{Failure, Result, bench, build, check, image, run, setup, size, test, verify};
 
@@ -38,11 +40,18 @@ cargo xtask COMMAND [OPTIONS]
   verify   check the capability protocol in every state of small systems
              NAME                only the runs whose name contains NAME; its whole name, also a long run
              --quick, --full     the runs that take seconds, or all (default --quick)
+             --list              instead: the names of the runs
              --threads N         workers (default: one a processor)
              --memory MIB        for each run (default 12288)
              --timeout SECONDS   for each run (default: none)
-             --sim OPTIONS       instead: whole machines at random; --seeds N (default 100), --cores N (4), --steps N (10000),
-                                 --stops (cores may stop), --threads N; --seed S runs one again and tells its last steps
+             --sim               instead: whole machines at random
+               --seeds N         so many machines (default 100)
+               --cores N         cores of each: 2, 3, 4, 8 or 16 (default 4)
+               --steps N         steps of each (default 10000)
+               --stops           cores may stop
+               --threads N       workers (default: one a processor)
+               --seed S          only machine S, and tell its last steps
+               --lines N         so many of them (default 60)
              --plot DIR          instead: count the messages of each operation, and draw them
   check    format, layering, clippy, docs, host tests
   build    compile kernel and programs    (--release, --debug)
@@ -142,8 +151,8 @@ fn run_options(parser: &mut lexopt::Parser) -> Parsed<Options> {
             Long("append") => options.append = parser.value()?.string()?,
             Long("exec") => options.exec = Some(lines(parser.value()?.string()?)?),
             Long("timeout") => {
-                let seconds = number(parser, "--timeout", "a number of seconds")?;
-                options.timeout = Some(Duration::from_secs(u64::from(seconds)));
+                let seconds: u32 = number(parser, "--timeout", "a number of seconds")?;
+                options.timeout = Some(Duration::from_secs(seconds.into()));
             }
             Long("icount") => options.icount = true,
             Long("gdb") => options.gdb = true,
@@ -161,10 +170,24 @@ fn run_options(parser: &mut lexopt::Parser) -> Parsed<Options> {
 }
 
 /// The value of `option`, which is `what`.
-fn number(parser: &mut lexopt::Parser, option: &str, what: &str) -> Parsed<u32> {
+fn number<N: FromStr>(parser: &mut lexopt::Parser, option: &str, what: &str) -> Parsed<N> {
     let value = parser.value()?.string()?;
     let number = value.parse();
     Ok(number.map_err(|_| usage(&format!("{option} {value}: expected {what}; {SEE_HELP}")))?)
+}
+
+/// The same, where 0 would be nothing.
+fn positive<N: FromStr + Default + PartialEq>(
+    parser: &mut lexopt::Parser,
+    option: &str,
+    what: &str,
+) -> Parsed<N> {
+    let what = format!("{what}, from 1");
+    let number = number(parser, option, &what)?;
+    if number == N::default() {
+        return Err(usage(&format!("{option} 0: expected {what}; {SEE_HELP}")).into());
+    }
+    Ok(number)
 }
 
 /// Lines for the shell. They are typed, so a control character in them would be a key.
@@ -216,25 +239,73 @@ fn bench_options(parser: &mut lexopt::Parser) -> Parsed<bench::Options> {
 }
 
 fn verify_options(parser: &mut lexopt::Parser) -> Parsed<verify::Options> {
-    let mut options = verify::Options::default();
+    let (mut states, mut simulation) = (verify::States::default(), verify::Simulation::default());
+    let (mut is_simulation, mut plot) = (false, None);
+    // What was given, to refuse what does not go together.
+    let mut given = Vec::new();
     while let Some(argument) = parser.next()? {
+        given.push(match &argument {
+            Long(option) => format!("--{option}"),
+            _ => "NAME".to_owned(),
+        });
         match argument {
-            Long("quick") => options.full = false,
-            Long("full") => options.full = true,
-            Long("threads") => options.threads = Some(number(parser, "--threads", "a number of workers")?),
-            Long("memory") => options.memory = Some(number(parser, "--memory", "a number of MiB")?),
-            Long("timeout") => options.timeout = Some(number(parser, "--timeout", "a number of seconds")?),
-            Long("plot") => options.plot = Some(PathBuf::from(parser.value()?)),
-            Long("sim") => {
-                let rest = parser.raw_args()?.map(|it| it.into_string().map_err(lexopt::Error::from));
-                options.simulation = Some(rest.collect::<std::result::Result<_, _>>()?);
+            Long("quick") => states.length = Some(Length::Quick),
+            Long("full") => states.length = Some(Length::Full),
+            Long("list") => states.list = true,
+            Long("threads") => {
+                let threads = positive(parser, "--threads", "a number of workers")?;
+                (states.threads, simulation.threads) = (Some(threads), Some(threads));
             }
-            Long("replay") => return Err(not_yet("`--replay`").into()),
-            Value(name) if options.name.is_none() => options.name = Some(name.string()?),
+            Long("memory") => states.memory = Some(number(parser, "--memory", "a number of MiB")?),
+            Long("timeout") => states.timeout = Some(number(parser, "--timeout", "a number of seconds")?),
+            Long("sim") => is_simulation = true,
+            Long("seeds") => simulation.seeds = Some(positive(parser, "--seeds", "a number of machines")?),
+            Long("cores") => simulation.cores = Some(positive(parser, "--cores", "a number of cores")?),
+            Long("steps") => simulation.steps = Some(positive(parser, "--steps", "a number of steps")?),
+            Long("stops") => simulation.stops = true,
+            Long("seed") => simulation.seed = Some(number(parser, "--seed", "the number of a machine")?),
+            Long("lines") => simulation.lines = Some(number(parser, "--lines", "a number of lines")?),
+            Long("plot") => plot = Some(PathBuf::from(parser.value()?)),
+            Long("replay") => {
+                return Err(usage("`--replay` is no option; `--sim --seed S` runs a simulation again").into());
+            }
+            Value(name) if states.name.is_none() => states.name = Some(run_name(name.string()?)?),
             other => return Err(unexpected(other)),
         }
     }
-    Ok(options)
+    let refuse = |all: &[&str], mode| go_together(&given, all, mode);
+    if is_simulation {
+        let all = ["--sim", "--seeds", "--cores", "--steps", "--stops", "--threads", "--seed", "--lines"];
+        refuse(&all, "--sim")?;
+        if simulation.seed.is_some() {
+            refuse(&["--sim", "--cores", "--steps", "--stops", "--seed", "--lines"], "--seed")?;
+        }
+        return Ok(verify::Options::Simulation(simulation));
+    }
+    if let Some(directory) = plot {
+        refuse(&["--plot"], "--plot")?;
+        return Ok(verify::Options::Plot(directory));
+    }
+    if states.list {
+        refuse(&["--list", "--quick", "--full", "NAME"], "--list")?;
+    }
+    let of_states = ["NAME", "--quick", "--full", "--list", "--threads", "--memory", "--timeout"];
+    match given.iter().find(|it| !of_states.contains(&it.as_str())) {
+        Some(other) => Err(usage(&format!("{other} is an option of --sim; {SEE_HELP}")).into()),
+        None => Ok(verify::Options::States(states)),
+    }
+}
+
+fn run_name(name: String) -> Result<String> {
+    if name.is_empty() { Err(usage(&format!("a run's name is not empty; {SEE_HELP}"))) } else { Ok(name) }
+}
+
+/// Refuses what was given and is not among `all`, which go with `mode`.
+fn go_together(given: &[String], all: &[&str], mode: &str) -> Result {
+    match given.iter().find(|it| !all.contains(&it.as_str())) {
+        Some(other) => Err(usage(&format!("{other} does not go with {mode}; {SEE_HELP}"))),
+        None => Ok(()),
+    }
 }
 
 fn profile_option(parser: &mut lexopt::Parser) -> Parsed<Profile> {
@@ -312,7 +383,7 @@ mod tests {
 
     #[test]
     fn what_has_nothing_behind_it_is_refused_in_words() {
-        for line in ["run --sd x", "run --net user", "run --platform imx8mp", "verify --replay x", "book"] {
+        for line in ["run --sd x", "run --net user", "run --platform imx8mp", "trace", "book"] {
             assert!(refusal(line).contains("not yet part of Barreldish"), "{line}");
         }
     }
@@ -327,12 +398,43 @@ mod tests {
 
     #[test]
     fn what_is_to_be_verified_is_taken() {
-        let options = |line: &str| verify_options(&mut lexopt::Parser::from_args(line.split(' '))).ok();
-        let name = Some("toy".to_owned());
-        let expected =
-            verify::Options { full: true, name, threads: Some(2), timeout: Some(60), ..Default::default() };
-        assert_eq!(options("--full toy --threads 2 --timeout 60"), Some(expected));
-        assert_eq!(options("--quick"), Some(verify::Options::default()));
+        let options = |line: &str| {
+            let words = line.split(' ').filter(|it| !it.is_empty());
+            verify_options(&mut lexopt::Parser::from_args(words)).ok()
+        };
+        let states = |it| Some(verify::Options::States(it));
+        let (length, name) = (Some(Length::Full), Some("toy".to_owned()));
+        let (threads, timeout) = (Some(2), Some(60));
+        let expected = verify::States { length, name, threads, timeout, ..Default::default() };
+        assert_eq!(options("--full toy --threads 2 --timeout 60"), states(expected));
+        assert_eq!(options(""), states(verify::States::default()));
+        let (seed, steps) = (Some(u64::MAX), Some(9));
+        let expected = verify::Simulation { seed, steps, cores: Some(8), stops: true, ..Default::default() };
+        let line = "--cores 8 --sim --seed 18446744073709551615 --stops --steps 9";
+        assert_eq!(options(line), Some(verify::Options::Simulation(expected)));
+        assert_eq!(options("--plot d"), Some(verify::Options::Plot("d".into())));
+    }
+
+    #[test]
+    fn a_simulation_is_run_again_by_its_seed() {
+        assert!(refusal("verify --replay x").contains("`--sim --seed S`"));
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        for (line, named) in [
+            ("--sim --full", "--full does not go with --sim"),
+            ("--plot d --sim", "--plot does not go with --sim"),
+            ("free --sim", "NAME does not go with --sim"),
+            ("--memory 64 --sim", "--memory does not go with --sim"),
+            ("--sim --seed 3 --seeds 4", "--seeds does not go with --seed"),
+            ("--plot d free", "NAME does not go with --plot"),
+            ("--list --timeout 3", "--timeout does not go with --list"),
+            ("--seeds 3", "--seeds is an option of --sim"),
+        ] {
+            let refusal = refusal(&format!("verify {line}"));
+            assert!(refusal.starts_with(named), "{line}: {refusal}");
+        }
     }
 
     #[test]
@@ -350,6 +452,12 @@ mod tests {
             ("bench --jsn", "--jsn"),
             ("verify --memory much", "--memory much: expected a number of MiB"),
             ("verify a b", "b"),
+            ("verify ", "a run's name is not empty"),
+            ("verify --threads 0", "--threads 0: expected a number of workers, from 1"),
+            ("verify --sim --seeds 0", "--seeds 0: expected a number of machines, from 1"),
+            ("verify --sim --steps much", "--steps much: expected a number of steps, from 1"),
+            ("verify --sim --cores", "--cores"),
+            ("verify --sim --fast", "--fast"),
             ("test a b", "b"),
         ] {
             let refusal = refusal(line);
@@ -368,8 +476,16 @@ mod tests {
 
     #[test]
     fn help_is_there_wherever_it_is_asked_for() {
-        for line in ["--help", "-h", "help", "run --help", "run --cores 2 -h", "test --help", "check --help"]
-        {
+        for line in [
+            "--help",
+            "-h",
+            "help",
+            "run --help",
+            "run --cores 2 -h",
+            "test --help",
+            "check --help",
+            "verify --sim --help",
+        ] {
             assert_eq!(main(line.split(' ').map(OsString::from)), Ok(0), "{line}");
         }
         assert_eq!(run_line("--exec --help").unwrap().exec.as_deref(), Some("--help"));

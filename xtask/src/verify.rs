@@ -10,37 +10,77 @@ use crate::workspace::cargo;
 use crate::{Failure, Result, process};
 
 /// What `verify` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Options {
+    /// Every state of small systems.
+    States(States),
+    /// Whole machines at random.
+    Simulation(Simulation),
+    /// The messages that operations take, drawn in this directory.
+    Plot(PathBuf),
+}
+
+/// Runs of the explorer, and what each may use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Options {
-    /// Not only the runs that take seconds.
-    pub full: bool,
+pub struct States {
+    /// Only the runs that take seconds, or all; if nothing was said, a long one is run for its whole name.
+    pub length: Option<Length>,
     /// Only runs whose name contains this.
     pub name: Option<String>,
+    /// Only their names are wanted.
+    pub list: bool,
     /// Workers, if not one a processor.
     pub threads: Option<u32>,
     /// MiB of table and frontier.
     pub memory: Option<u32>,
     /// Seconds for each run.
     pub timeout: Option<u32>,
-    /// Whole machines at random, with these options of the simulation, rather than states.
-    pub simulation: Option<Vec<String>>,
-    /// Where to draw the messages that operations take, rather than to look at states.
-    pub plot: Option<PathBuf>,
+}
+
+/// How long runs may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Seconds.
+    Quick,
+    /// As long as they are.
+    Full,
+}
+
+/// Simulated machines. The model knows what is taken for what was not said, and how many cores a machine can have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Simulation {
+    /// How many machines.
+    pub seeds: Option<u64>,
+    /// Cores of each.
+    pub cores: Option<u32>,
+    /// Steps of each.
+    pub steps: Option<u64>,
+    /// Whether cores may stop.
+    pub stops: bool,
+    /// Workers, if not one a processor.
+    pub threads: Option<u32>,
+    /// Only this one, which is told.
+    pub seed: Option<u64>,
+    /// How many of its last steps are told.
+    pub lines: Option<u32>,
 }
 
 /// The `verify` command: its status is 0 only if everything came out as expected.
 pub fn command(options: &Options) -> Result<u8> {
-    if let Some(directory) = &options.plot {
-        return draw_messages(directory);
-    }
-    let mut model = checker(options);
+    let arguments = match options {
+        Options::States(states) => states.arguments(),
+        Options::Simulation(simulation) => simulation.arguments(),
+        Options::Plot(directory) => return draw_messages(directory),
+    };
+    let mut model = model();
+    model.args(arguments);
     let status = model.status().map_err(|error| process::not_started(&model, &error))?;
     Ok(status.code().and_then(|it| u8::try_from(it).ok()).unwrap_or(1))
 }
 
 /// The runs that take seconds, as part of the tests.
 pub fn quick() -> Result {
-    match command(&Options::default())? {
+    match command(&Options::States(States::default()))? {
         0 => Ok(()),
         _ => Err(Failure::new("the model checker found something: see above")),
     }
@@ -48,6 +88,8 @@ pub fn quick() -> Result {
 
 /// Counts the messages of each operation, and draws them.
 fn draw_messages(directory: &Path) -> Result<u8> {
+    // First, so that it does not fail after all was counted.
+    std::fs::create_dir_all(directory).map_err(|error| Failure::io("make", directory, &error))?;
     let mut model = model();
     let output = model.arg("--messages").output().map_err(|error| process::not_started(&model, &error))?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -58,9 +100,7 @@ fn draw_messages(directory: &Path) -> Result<u8> {
     print!("{text}");
     let file = directory.join("messages.svg");
     let svg = plot::lines("Messages of an operation", "cores that share", "messages", &series(&text));
-    std::fs::create_dir_all(directory)
-        .and_then(|()| std::fs::write(&file, svg))
-        .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+    std::fs::write(&file, svg).map_err(|error| Failure::io("write", &file, &error))?;
     println!("{}", file.display());
     Ok(0)
 }
@@ -94,20 +134,39 @@ fn model() -> Command {
     model
 }
 
-fn checker(options: &Options) -> Command {
-    let mut model = model();
-    if let Some(simulation) = &options.simulation {
-        model.arg("--sim").args(simulation);
-        return model;
+impl States {
+    fn arguments(&self) -> Vec<String> {
+        let length = self.length.map(|it| match it {
+            Length::Quick => "--quick".to_owned(),
+            Length::Full => "--full".to_owned(),
+        });
+        let mut all = Vec::from_iter(length);
+        all.extend(self.list.then(|| "--list".to_owned()));
+        all.extend(valued("--threads", self.threads));
+        all.extend(valued("--memory", self.memory));
+        all.extend(valued("--timeout", self.timeout));
+        all.extend(self.name.clone());
+        all
     }
-    model.arg(if options.full { "--full" } else { "--quick" });
-    for (option, value) in
-        [("--threads", options.threads), ("--memory", options.memory), ("--timeout", options.timeout)]
-    {
-        model.args(value.iter().flat_map(|it| [option.to_owned(), it.to_string()]));
+}
+
+impl Simulation {
+    fn arguments(&self) -> Vec<String> {
+        let mut all = vec!["--sim".to_owned()];
+        all.extend(valued("--seeds", self.seeds));
+        all.extend(valued("--cores", self.cores));
+        all.extend(valued("--steps", self.steps));
+        all.extend(self.stops.then(|| "--stops".to_owned()));
+        all.extend(valued("--threads", self.threads));
+        all.extend(valued("--seed", self.seed));
+        all.extend(valued("--lines", self.lines));
+        all
     }
-    model.args(&options.name);
-    model
+}
+
+/// An option and its value, if there is one.
+fn valued(option: &str, value: Option<impl ToString>) -> impl Iterator<Item = String> {
+    value.into_iter().flat_map(move |it| [option.to_owned(), it.to_string()])
 }
 
 #[cfg(test)]
@@ -127,13 +186,18 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_goes_on_to_the_checker() {
-        let shown = |options: &Options| process::shown(&checker(options));
-        assert!(shown(&Options::default()).ends_with("run --release --quiet --package model -- --quick"));
-        let options =
-            Options { full: true, name: Some("toy".to_owned()), memory: Some(64), ..Options::default() };
-        assert!(shown(&options).ends_with("-- --full --memory 64 toy"), "{}", shown(&options));
-        let words = ["--seeds", "7"].map(str::to_owned).to_vec();
-        let options = Options { simulation: Some(words), ..Options::default() };
-        assert!(shown(&options).ends_with("-- --sim --seeds 7"), "{}", shown(&options));
+        assert_eq!(States::default().arguments(), [""; 0]);
+        let length = Some(Length::Full);
+        let states = States { length, name: Some("toy".to_owned()), memory: Some(64), ..States::default() };
+        assert_eq!(states.arguments(), ["--full", "--memory", "64", "toy"]);
+        let simulation =
+            Simulation { seeds: Some(7), stops: true, threads: Some(2), ..Simulation::default() };
+        assert_eq!(simulation.arguments(), ["--sim", "--seeds", "7", "--stops", "--threads", "2"]);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_is_said_before_anything_is_counted() {
+        let failure = command(&Options::Plot("/dev/null/drawings".into())).unwrap_err();
+        assert!(failure.to_string().starts_with("cannot make /dev/null/drawings: "), "{failure}");
     }
 }
