@@ -62,6 +62,17 @@ pub(crate) const fn unpack(base: u64, low: u64, high: u16, depth: u8) -> Key {
     Key { base, size: (size | (high as u64) << SIZE_BITS) * unit, depth, index: 0 }
 }
 
+/// A key that lies around `inner`, in the bits of [`pack`].
+pub(crate) const fn pack_around(inner: u64, key: &Key) -> (u64, u16) {
+    pack(key.base, &Key { base: inner, ..*key })
+}
+
+/// The key of [`pack_around`].
+pub(crate) const fn unpack_around(inner: u64, low: u64, high: u16, depth: u8) -> Key {
+    let ahead = unpack(inner, low, high, depth);
+    Key { base: inner - (ahead.base - inner), ..ahead }
+}
+
 /// What is frozen in a Unit that is.
 pub(crate) const fn top(u: &Slot) -> Key {
     let depth = (u.aux32 & DEPTH_MASK) >> DEPTH_SHIFT;

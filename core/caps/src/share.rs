@@ -30,6 +30,7 @@ pub enum Ask {
 }
 
 /// `page` of a pin whose ancestors are losing their marks: this, the depth of the last that has, and upper bits of its size.
+/// `aux64`: how far before the pin that one begins, and the rest of its size. Nothing of it refers to the Unit, which may be cut.
 const SHARING: u32 = 1 << 31;
 const DEPTH_SHIFT: u32 = 16;
 
@@ -88,8 +89,8 @@ impl Db {
         if !types::travels(m.slot(pin).ty) {
             return Err(ErrorKind::WrongType);
         }
-        let (from, base) = (m.slot(pin).base, m.slot(unit).base);
-        let mut at = cursor(m.slot(pin), base);
+        let from = m.slot(pin).base;
+        let mut at = cursor(m.slot(pin));
         while budget >= cost::DELETE {
             budget -= cost::DELETE;
             let next = match at {
@@ -99,7 +100,7 @@ impl Db {
             };
             let s = m.slot_mut(next);
             s.set(Flags::EXCL, false);
-            if s.ty == CapType::Unit {
+            if next == unit {
                 let p = m.slot_mut(pin);
                 (p.page, p.aux64) = (0, 0);
                 return Ok(Progress::Done);
@@ -107,7 +108,7 @@ impl Db {
             at = Some(Key::of(s));
         }
         if let Some(key) = at {
-            let (low, high) = frozen::pack(base, &key);
+            let (low, high) = frozen::pack_around(from, &key);
             let p = m.slot_mut(pin);
             (p.page, p.aux64) = (SHARING | (key.depth as u32) << DEPTH_SHIFT | high as u32, low);
         }
@@ -169,10 +170,10 @@ impl Db {
 }
 
 /// The last of a pin's ancestors that has lost its mark.
-const fn cursor(pin: &Slot, base: u64) -> Option<Key> {
+const fn cursor(pin: &Slot) -> Option<Key> {
     if pin.page & SHARING == 0 {
         return None;
     }
     let depth = (pin.page & !SHARING) >> DEPTH_SHIFT;
-    Some(frozen::unpack(base, pin.aux64, pin.page as u16, depth as u8))
+    Some(frozen::unpack_around(pin.base, pin.aux64, pin.page as u16, depth as u8))
 }

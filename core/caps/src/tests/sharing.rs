@@ -86,6 +86,29 @@ fn a_long_chain_loses_its_marks_in_steps_and_siblings_keep_theirs() {
 }
 
 #[test]
+fn taking_marks_goes_on_where_it_was_after_the_unit_has_been_cut() {
+    let mut w = with_memory();
+    for (src, dst, offset, pages) in
+        [(MEMORY, A, 0, 32), (MEMORY, A + 1, 32, 32), (A + 1, A + 2, 0, 31), (A + 2, A + 3, 0, 30)]
+    {
+        w.retype(slot(src), CapType::Ram, offset * P, pages * P, 1, slot(dst)).unwrap();
+    }
+    w.delete(slot(MEMORY)).unwrap();
+    w.retype(slot(A + 3), CapType::Frame, 0, P, 1, slot(A + 4)).unwrap();
+    w.retype(slot(RAM), CapType::Unit, 64 * P, 32 * P, 1, slot(A + 5)).unwrap();
+    w.db.pin(&mut w.m, slot(A + 4), other(PIN), Ask::Send).unwrap();
+    // The pin itself and the innermost Ram lose their marks.
+    assert_eq!(w.db.share_within(&mut w.m, other(PIN), 2 * cost::DELETE), Ok(Progress::More));
+    let at = w.get(slot(A + 1)).base();
+    w.db.cut_unit(&mut w.m, slot(UNIT), at, slot(B), true).unwrap();
+    while w.db.share_within(&mut w.m, other(PIN), cost::DELETE).unwrap() == Progress::More {
+        w.check();
+    }
+    assert!((A + 1..=A + 4).all(|i| !is_exclusive(&w, slot(i))));
+    assert!(is_exclusive(&w, slot(A)) && is_exclusive(&w, slot(A + 5)), "of another unit, and another unit");
+}
+
+#[test]
 fn what_is_pinned_stays_and_holds_up_local_revocations_of_its_unit_alone() {
     let mut w = with_memory();
     w.retype(slot(MEMORY), CapType::Frame, 0, 4 * P, 1, slot(A)).unwrap();
