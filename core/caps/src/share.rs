@@ -3,7 +3,8 @@
 //! A pin is a copy of the monitor's own, so that the capability stays whatever its owner does. It is the representative of its
 //! key as long as it is there, since nobody revokes meanwhile: so it is what a coordinated revocation leaves.
 //!
-//! Before a copy leaves the core, the capability and all its ancestors lose their mark. A chain of nested Rams can be long, so
+//! Before a copy leaves the core, the capability and all its ancestors in the unit lose their mark. (That of the Unit says what its
+//! home says about sharers, and until that has answered the Unit is asked about.) A chain of nested Rams can be long, so
 //! that goes in steps, from the inside outwards; the pin remembers where it stands. To lose a mark early is always safe; and to
 //! get one takes an answer of the home, of which there is one at a time.
 
@@ -32,6 +33,8 @@ pub enum Ask {
 /// `page` of a pin whose ancestors are losing their marks: this, the depth of the last that has, and upper bits of its size.
 /// `aux64`: how far before the pin that one begins, and the rest of its size. Nothing of it refers to the Unit, which may be cut.
 const SHARING: u32 = 1 << 31;
+/// `page` of a pin whose ancestors have all lost theirs. None gets one before the request is concluded.
+const SHARED: u32 = 1 << 30;
 const DEPTH_SHIFT: u32 = 16;
 
 impl Db {
@@ -75,7 +78,7 @@ impl Db {
     }
 
     /// Goes on taking the mark of being exclusive from a pin and all its ancestors, for about `budget`. Before `Done` the home
-    /// must not be asked.
+    /// must not be asked. After that it costs nothing to call it again.
     ///
     /// # Errors
     /// Those of [`Db::copy`]; `BadState` for what is not pinned, `WrongType` for what cannot leave its core.
@@ -89,6 +92,9 @@ impl Db {
         if !types::travels(m.slot(pin).ty) {
             return Err(ErrorKind::WrongType);
         }
+        if m.slot(pin).page == SHARED {
+            return Ok(Progress::Done);
+        }
         let from = m.slot(pin).base;
         let mut at = cursor(m.slot(pin));
         while budget >= cost::DELETE {
@@ -98,13 +104,13 @@ impl Db {
                 // Events of one dispatcher do not lie in each other.
                 Some(key) => self.innermost(m, &Key { index: 0, ..key }, from),
             };
-            let s = m.slot_mut(next);
-            s.set(Flags::EXCL, false);
             if next == unit {
                 let p = m.slot_mut(pin);
-                (p.page, p.aux64) = (0, 0);
+                (p.page, p.aux64) = (SHARED, 0);
                 return Ok(Progress::Done);
             }
+            let s = m.slot_mut(next);
+            s.set(Flags::EXCL, false);
             at = Some(Key::of(s));
         }
         if let Some(key) = at {
@@ -123,7 +129,8 @@ impl Db {
         self.share_within(m, pin, BUDGET)
     }
 
-    /// The request about a unit has been answered, and what the answer brings about is done. The pin is the monitor's to delete.
+    /// The request about a unit has been answered, and what the answer brings about is done. The pin is the monitor's to
+    /// delete; it is no pin for another request.
     ///
     /// # Errors
     /// Those of `Db::unit`; `BadState` when there is none.

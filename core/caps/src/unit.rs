@@ -206,11 +206,12 @@ impl Db {
         }
     }
 
-    /// Whether a Unit has no capabilities, and nothing goes on about it. A proxy need not know about other cores.
+    /// Whether a Unit has no capabilities, and nothing goes on about it. At home nobody may share it: what the list says that
+    /// [`Db::pull_unit`] takes from. A proxy need not know about other cores.
     pub(crate) fn is_unit_idle<M: Machine>(&self, m: &M, unit: SlotRef) -> bool {
         let u = m.slot(unit);
-        let home = u.is(Flags::EXCL) || u.aux32 & PROXY != 0;
-        home && !u.is(Flags::FROZEN) && u.aux32 & BUSY == 0 && self.is_unit_empty(m, unit)
+        let unshared = u.aux32 & PROXY != 0 || u.page == 0;
+        unshared && !u.is(Flags::FROZEN) && u.aux32 & BUSY == 0 && self.is_unit_empty(m, unit)
     }
 
     /// Whether a Unit has no capabilities on this core.
@@ -320,6 +321,6 @@ impl Db {
 }
 
 /// Which of the lists of empty units one belongs to: whether it is the memory server's to pull, or the monitor's.
-const fn list_of(u: &Slot) -> usize {
+pub(crate) const fn list_of(u: &Slot) -> usize {
     if u.aux32 & PROXY == 0 && u.page == 0 { OWN } else { SHARED }
 }

@@ -14,6 +14,7 @@ use crate::map::window;
 use crate::reaper::{HEIRS, estate};
 use crate::slot::{Flags, Slot, SlotRef};
 use crate::types::{Container, is_container, row_of};
+use crate::unit::list_of;
 use crate::vnode::{Place, entry_span};
 
 /// What lives, as it was at the last look: so that each end is announced to the machine exactly once.
@@ -200,11 +201,11 @@ fn check_units(db: &Db, m: &Fake) {
         assert!(!m.occupied().any(|(_, other)| is_of_unit(other, s)), "a listed unit with capabilities");
         listed.insert(slot.0);
     }
-    for (list, own) in db.empty.iter().zip([true, false]) {
+    for (number, list) in db.empty.iter().enumerate() {
         let (mut at, mut before) = (list.first, 0);
         while at != 0 {
             let u = m.slot(SlotRef(at));
-            assert_eq!((u.prev, u.is(Flags::EXCL)), (before, own), "in the wrong list, or place");
+            assert_eq!((u.prev, list_of(u)), (before, number), "in the wrong list, or place");
             assert!(listed.remove(&at), "in the list without knowing");
             (before, at) = (at, u.next);
         }
@@ -225,7 +226,10 @@ fn check_unsettled(db: &Db, m: &Fake) {
         }
         assert_eq!(db.unit_over(m, s.base), slot, "a unit over its own region");
         assert_eq!(db.unit_over(m, s.end() - 1), slot, "a unit over its own region");
-        assert!(!s.is(Flags::EXCL) || s.aux32 & PROXY == 0, "a proxy that is exclusive");
+        // A Unit at home that only its own core shares has the mark as well.
+        let (proxy, shared) = (s.aux32 & PROXY != 0, s.page != 0);
+        assert!(!s.is(Flags::EXCL) || !proxy && s.page.count_ones() < 2, "exclusive and shared: {s:?}");
+        assert!(s.is(Flags::EXCL) || proxy || shared, "neither exclusive nor shared: {s:?}");
         unsettled += u32::from(s.is(Flags::FROZEN)) + (s.aux32 & BUSY);
         if s.is(Flags::FROZEN) {
             assert!(Key::of(s).contains(&top(s)) && !s.is(Flags::IN_DELETE), "frozen: {s:?}");

@@ -60,8 +60,32 @@ fn the_mark_is_the_representatives_and_goes_on_to_its_heir() {
     w.delete(slot(A)).unwrap();
     assert_eq!(w.retype(slot(MEMORY), CapType::Frame, 0, P, 1, slot(B)), Err(ErrorKind::AskMonitor));
     assert_eq!(w.revoke(slot(MEMORY)), Err(ErrorKind::AskMonitor));
-    // The Unit has lost its mark too: its root cannot be revoked over it.
-    assert_eq!(w.revoke(slot(RAM)), Err(ErrorKind::AskMonitor));
+    // The home has not been asked after all, so the unit is nobody else's.
+    w.revoke(slot(RAM)).unwrap();
+}
+
+#[test]
+fn a_unit_is_the_memory_servers_again_after_a_request_that_came_to_nothing() {
+    let mut w = with_memory();
+    share(&mut w, slot(MEMORY));
+    w.delete(slot(MEMORY)).unwrap();
+    assert_eq!(w.db.pull_unit(&mut w.m, slot(RAM)), Ok((page(RAM_PAGE), 64 * P)));
+    while w.db.zero_unit(&mut w.m, slot(UNIT)).unwrap() == Progress::More {}
+    w.delete(slot(UNIT)).unwrap();
+    w.tear_down();
+}
+
+#[test]
+fn a_unit_that_its_own_core_alone_shares_is_pulled_and_deleted_when_the_home_says_so() {
+    let mut w = with_memory();
+    w.db.set_sharers(&mut w.m, slot(UNIT), CoreSet::only(HOME), HOME).unwrap();
+    w.delete(slot(MEMORY)).unwrap();
+    assert_eq!(w.db.pull_unit(&mut w.m, slot(RAM)), Err(ErrorKind::Nothing));
+    assert_eq!(w.delete(slot(UNIT)), Err(ErrorKind::UnitBusy));
+    w.db.set_sharers(&mut w.m, slot(UNIT), CoreSet::NONE, HOME).unwrap();
+    assert_eq!(w.db.pull_unit(&mut w.m, slot(RAM)), Ok((page(RAM_PAGE), 64 * P)));
+    w.delete(slot(UNIT)).unwrap();
+    w.tear_down();
 }
 
 #[test]
@@ -80,7 +104,8 @@ fn a_long_chain_loses_its_marks_in_steps_and_siblings_keep_theirs() {
         calls += 1;
     }
     assert_eq!(calls, 42_u32.div_ceil(3));
-    assert!(!is_exclusive(&w, slot(MEMORY)) && !is_exclusive(&w, slot(UNIT)));
+    assert_eq!(w.db.share_within(&mut w.m, other(PIN), 0), Ok(Progress::Done), "it is not walked again");
+    assert!(!is_exclusive(&w, slot(MEMORY)) && is_exclusive(&w, slot(UNIT)));
     assert!((0..40).all(|i| !is_exclusive(&w, slot(A + i))));
     assert!(is_exclusive(&w, slot(A + 50)), "a sibling");
 }
