@@ -27,6 +27,8 @@ pub struct Db {
     pub(crate) empty: [UnitList; 2],
     /// How many times a Unit is frozen, or a request about one is unanswered. None: nobody has to look for Units.
     pub(crate) unsettled: u32,
+    /// Estates that wait for a Unit in them.
+    pub(crate) parked: u32,
 }
 
 /// A list of Units: the one that is pulled next, and the last, 0 for none.
@@ -150,6 +152,7 @@ impl Db {
             reaping: 0,
             empty: [UnitList { first: 0, last: 0 }; 2],
             unsettled: 0,
+            parked: 0,
         }
     }
 

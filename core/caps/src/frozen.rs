@@ -235,6 +235,7 @@ impl Db {
             u.aux64 = if u.aux32 & ZEROED != 0 { u.size } else { 0 };
             u.aux32 &= BUSY | PROXY;
             self.unsettled -= 1;
+            self.unpark(m, unit);
         }
     }
 
@@ -296,6 +297,7 @@ impl Db {
         if listed || sharers.is_empty() && !old.is_empty() {
             self.list_if_empty(m, unit);
         }
+        self.unpark(m, unit);
         Ok(())
     }
 }

@@ -116,6 +116,9 @@ impl<M: Machine> Held for UnitView<'_, M> {
     }
     fn remove(&mut self, key: Key) {
         while let Some(node) = self.node(&key) {
+            if self.m.slot(node).is(Flags::ZOMBIE) && self.db.is_parked(self.m, node) {
+                break;
+            }
             self.db.end_action(self.m, node, self.budget);
         }
     }

@@ -12,6 +12,11 @@
 //! other. An estate takes at most `HEIRS` zombies in, and what more hung from it begins others; because otherwise
 //! somebody who still has capabilities to what hangs there could fill it again and again just before its turn.
 //!
+//! A Unit that other cores share, that is frozen or asked about cannot end: its memory would be used again. A CNode in which such
+//! a one lies waits for it, with what lies below it in its estate: the estate is *parked*, which means that it leaves the queue
+//! until the Unit is settled. Nobody else waits for it: a revocation that finds a parked zombie is refused, and a sweep passes it.
+//! Until then the zombie goes on blocking its memory, and the Unit can be told what its monitor has to tell it.
+//!
 //! ```text
 //!   queue:   estate ◄──────► estate ◄──────► estate            ring links of the first zombie, 0 at the ends
 //!   stack:   top ─► zombie   itself          top ─► zombie      aux64: below (of the first: top) | first << 32
@@ -25,6 +30,7 @@ use crate::db::View;
 use crate::machine::Machine;
 use crate::slot::{Flags, Slot, SlotRef};
 use crate::types::Container;
+use crate::key::Key;
 use crate::{Db, Progress, cost};
 
 /// Zombies that an estate takes in beside its first: the L2CNodes of a domain with 65,000 capabilities. Few in tests, so
@@ -68,7 +74,7 @@ impl Db {
     /// Works on the estate that a zombie begins, and on no other, for about `budget`.
     pub(crate) fn settle<M: Machine>(&mut self, m: &mut M, first: SlotRef, budget: u32) {
         let mut left = budget;
-        while left != 0 && m.slot(first).is(Flags::ZOMBIE) {
+        while left != 0 && m.slot(first).is(Flags::ZOMBIE) && !self.is_parked(m, first) {
             left = left.saturating_sub(self.reap_action(m, first, left));
         }
     }
@@ -98,21 +104,75 @@ impl Db {
             (s.aux32, s.aux64) = (0, pack(below, first));
             return;
         }
-        let last = core::mem::replace(&mut self.last_zombie, grave.0);
         let s = m.slot_mut(grave);
         (s.aux32, s.aux64) = (HEIRS << HEIRS_SHIFT, pack(grave.0, grave));
+        self.enqueue(m, grave);
+    }
+
+    /// Puts an estate at the end of the queue.
+    fn enqueue<M: Machine>(&mut self, m: &mut M, first: SlotRef) {
+        let last = core::mem::replace(&mut self.last_zombie, first.0);
+        let s = m.slot_mut(first);
         (s.prev, s.next) = (last, 0);
         if last == 0 {
-            self.zombies = grave.0;
+            self.zombies = first.0;
         } else {
-            m.slot_mut(SlotRef(last)).next = grave.0;
+            m.slot_mut(SlotRef(last)).next = first.0;
         }
         m.remains();
+    }
+
+    /// Takes an estate out of the queue.
+    fn dequeue<M: Machine>(&mut self, m: &mut M, first: SlotRef) {
+        let s = m.slot(first);
+        let (prev, next) = (s.prev, s.next);
+        match prev {
+            0 => self.zombies = next,
+            _ => m.slot_mut(SlotRef(prev)).next = next,
+        }
+        match next {
+            0 => self.last_zombie = prev,
+            _ => m.slot_mut(SlotRef(next)).prev = prev,
+        }
+    }
+
+    /// Whether the estate of a zombie waits for a Unit.
+    pub(crate) fn is_parked<M: Machine>(&self, m: &M, zombie: SlotRef) -> bool {
+        self.parked != 0 && m.slot(estate(m.slot(zombie))).is(Flags::FROZEN)
+    }
+
+    /// Lets the estate go on in which a Unit lies about which something has changed, if it lies in one.
+    pub(crate) fn unpark<M: Machine>(&mut self, m: &mut M, unit: SlotRef) {
+        if self.parked == 0 {
+            return;
+        }
+        // The slot's object is the innermost over it, but for the events of a dispatcher.
+        let (_, node) = self.around(m, unit.address(), unit.address() + 1);
+        if node == NONE {
+            return;
+        }
+        let s = m.slot(SlotRef(node));
+        let object = match s.ty {
+            CapType::EndPoint | CapType::Notify => self.find(m, &Key::new(CapType::Dispatcher, s.base, s.size, 0)),
+            _ => node,
+        };
+        if !m.slot(SlotRef(object)).is(Flags::ZOMBIE) {
+            return;
+        }
+        let first = estate(m.slot(SlotRef(object)));
+        if m.slot(first).is(Flags::FROZEN) {
+            m.slot_mut(first).set(Flags::FROZEN, false);
+            self.parked -= 1;
+            self.enqueue(m, first);
+        }
     }
 
     /// One action on the estate of a zombie, or a look at empty slots for at most `budget`. Says what it cost.
     pub(crate) fn reap_action<M: Machine>(&mut self, m: &mut M, zombie: SlotRef, budget: u32) -> u32 {
         let first = estate(m.slot(zombie));
+        if self.is_parked(m, first) {
+            return budget;
+        }
         let top = SlotRef(link(m.slot(first)));
         let s = m.slot_mut(top);
         let slots = Container::of(s.ty, s.base, s.size);
@@ -126,6 +186,12 @@ impl Db {
         m.slot_mut(top).aux32 += next - start;
         if spent >= budget {
             return spent;
+        }
+        if next < slots.count && self.holds_up(m.slot(slots.first.plus(next))).is_err() {
+            self.dequeue(m, first);
+            m.slot_mut(first).set(Flags::FROZEN, true);
+            self.parked += 1;
+            return spent + cost::DELETE;
         }
         if next < slots.count {
             self.reaping = first.0;
@@ -158,19 +224,12 @@ impl Db {
     /// Takes a topmost zombie off its estate; the first one ends it.
     fn leave_estate<M: Machine>(&mut self, m: &mut M, zombie: SlotRef) {
         let s = m.slot(zombie);
-        let (first, below, prev, next) = (estate(s), link(s), s.prev, s.next);
+        let (first, below) = (estate(s), link(s));
         if first != zombie {
             m.slot_mut(first).aux64 = pack(below, first);
             return;
         }
-        match prev {
-            0 => self.zombies = next,
-            _ => m.slot_mut(SlotRef(prev)).next = next,
-        }
-        match next {
-            0 => self.last_zombie = prev,
-            _ => m.slot_mut(SlotRef(next)).prev = prev,
-        }
+        self.dequeue(m, zombie);
     }
 
     /// The first endpoint or notification of this object, which is a dispatcher or has none.

@@ -21,7 +21,8 @@ impl Db {
     ///
     /// # Errors
     /// `EmptySlot`, `InDelete`, `Frozen`; `MissingRight` without REVOKE; `AskMonitor`, for a root also at the first
-    /// shared Unit; `Pending`.
+    /// shared Unit; `Pending`, for a root also at the first Unit that is frozen or asked about, and for everything at a
+    /// dying CNode in which a Unit lies that is shared, frozen or asked about (`reaper.rs`).
     pub fn revoke<M: Machine>(&mut self, m: &mut M, slot: SlotRef) -> Result<Progress, ErrorKind> {
         self.revoke_within(m, slot, BUDGET)
     }
@@ -82,9 +83,10 @@ impl Db {
             return Ok(None);
         };
         let d = m.slot(descendant);
-        if d.ty == CapType::Unit && !d.is(Flags::EXCL) {
-            // Other cores have something of it: it has to come home first.
-            return Err(refused(Refusal::Shared));
+        // It has to come home first, or be answered.
+        self.holds_up(d).map_err(refused)?;
+        if d.is(Flags::ZOMBIE) && self.is_parked(m, descendant) {
+            return Err(refused(Refusal::Busy));
         }
         Ok(Some(self.end_action(m, descendant, budget)))
     }

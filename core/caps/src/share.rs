@@ -139,6 +139,7 @@ impl Db {
             return Err(refused(Refusal::Nonsense));
         }
         self.set_busy(m, unit, false);
+        self.unpark(m, unit);
         Ok(())
     }
 

@@ -45,7 +45,8 @@ pub struct Flags(u8);
 impl Flags {
     /// Of a representative: no copy and no descendant is on another core. Of a Unit: no other core has anything of it.
     pub const EXCL: Flags = Flags(1);
-    /// A Unit in which a revoke that is on its way over the cores has frozen something.
+    /// A Unit in which a revoke that is on its way over the cores has frozen something. Of a zombie: its estate waits for a Unit
+    /// in it (`reaper.rs`).
     pub const FROZEN: Flags = Flags(2);
     /// A stepwise deletion has begun.
     pub const IN_DELETE: Flags = Flags(4);

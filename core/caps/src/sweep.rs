@@ -12,7 +12,9 @@ use crate::{BUDGET, Db, Progress, cost};
 
 impl Db {
     /// Deletes what is frozen in a Unit or proxy, as [`Db::revoke`] does; on the revoker's core the capability that is pinned stays.
-    /// `Done`: nothing else is left, zombies included, and nothing is frozen any more.
+    /// `Done`: nothing else is left, zombies included, and nothing is frozen any more. What is left all the same, and goes on blocking
+    /// its part, is a dying CNode in which a Unit lies that is shared, frozen or asked about (`reaper.rs`): to wait for that could
+    /// be to wait for this sweep.
     ///
     /// # Errors
     /// Those of `Db::unit`; `BadState` when nothing is frozen.
@@ -60,10 +62,18 @@ impl Db {
             }
             node = self.next(m, node);
         }
+        let mut looked = 0;
+        while !node.is_none() && m.slot(node).is(Flags::ZOMBIE) && self.is_parked(m, node) {
+            looked += cost::LOOK;
+            if looked >= budget {
+                return Some(looked);
+            }
+            node = self.next(m, node);
+        }
         if node.is_none() || !top.contains(&Key::of(m.slot(node))) {
             return None;
         }
-        Some(self.end_action(m, node, budget))
+        Some(looked + self.end_action(m, node, budget - looked))
     }
 
     /// One action towards the end of a representative and its ring, which may be a zombie. Says what it cost.

@@ -182,6 +182,7 @@ impl Db {
         if moves {
             self.set_busy(m, unit, false);
             self.set_busy(m, dst, true);
+            self.unpark(m, unit);
         }
         for part in [unit, dst] {
             self.set_zeroed(m, part, whole);
@@ -275,13 +276,27 @@ impl Db {
         }
     }
 
+    /// Whether something is a Unit that cannot end, with what it has, although its CNode dies or its root is revoked: other cores have
+    /// something of it, or expect an answer about it. What is known of a proxy is that it blocks no memory of this core.
+    pub(crate) fn holds_up(&self, s: &Slot) -> Result<(), Refusal> {
+        if s.ty != CapType::Unit || s.aux32 & PROXY != 0 || s.is(Flags::IN_DELETE) {
+            Ok(())
+        } else if !s.is(Flags::EXCL) {
+            Err(Refusal::Shared)
+        } else if s.is(Flags::FROZEN) || s.aux32 & BUSY != 0 {
+            Err(Refusal::Busy)
+        } else {
+            Ok(())
+        }
+    }
+
     /// One action towards the end of a Unit, in a cascade or revocation: its capabilities go first. Says whether the Unit is gone.
     ///
     /// Zombies among them are not waited for, because the Unit may lie in one of them: they belong to no unit then, and go on
     /// blocking their part of the root until they are done.
     pub(crate) fn unit_action<M: Machine>(&mut self, m: &mut M, unit: SlotRef) -> bool {
         if !m.slot(unit).is(Flags::IN_DELETE) {
-            // Nobody is left to ask about it, or to thaw it.
+            // Of a proxy: nobody is left to ask about it, or to thaw it.
             self.thaw(m, unit);
             self.set_busy(m, unit, false);
             let u = m.slot_mut(unit);

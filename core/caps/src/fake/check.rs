@@ -220,7 +220,7 @@ fn check_unsettled(db: &Db, m: &Fake) {
     let mut unsettled = 0;
     for (slot, s) in m.occupied() {
         if s.ty != CapType::Unit {
-            assert!(!s.is(Flags::FROZEN), "frozen by itself: {s:?}");
+            assert!(!s.is(Flags::FROZEN) || s.is(Flags::ZOMBIE), "frozen by itself: {s:?}");
             assert!(s.is(Flags::IN_TREE) || !s.is(Flags::EXCL), "a copy with a mark: {s:?}");
             continue;
         }
@@ -245,10 +245,22 @@ fn check_zombies(db: &Db, m: &Fake) {
     let mut zombies: BTreeSet<SlotRef> =
         m.occupied().filter(|(_, s)| s.is(Flags::ZOMBIE)).map(|(slot, _)| slot).collect();
     assert_eq!(db.reaping, 0);
-    let (mut first, mut before) = (db.zombies, 0);
+    let parked: Vec<u32> = (zombies.iter().copied())
+        .filter(|z| m.slot(*z).is(Flags::FROZEN))
+        .map(|z| z.0)
+        .collect();
+    assert_eq!(parked.len(), db.parked as usize, "estates that wait");
+    let (mut queue, mut first, mut before) = (Vec::new(), db.zombies, 0);
     while first != 0 {
         let f = m.slot(SlotRef(first));
-        assert_eq!((f.prev, f.aux64 >> 32), (before, u64::from(first)), "the queue of estates");
+        assert_eq!((f.prev, f.is(Flags::FROZEN)), (before, false), "the queue of estates");
+        queue.push(first);
+        (before, first) = (first, f.next);
+    }
+    assert_eq!(db.last_zombie, before);
+    for first in parked.iter().copied().chain(queue) {
+        let f = m.slot(SlotRef(first));
+        assert_eq!(f.aux64 >> 32, u64::from(first), "the first of its estate");
         let (mut at, mut heirs) = (SlotRef(f.aux64 as u32), 0);
         loop {
             let s = m.slot(at);
@@ -261,9 +273,11 @@ fn check_zombies(db: &Db, m: &Fake) {
             (at, heirs) = (SlotRef(s.aux64 as u32), heirs + 1);
         }
         assert!((f.aux32 >> 16) + heirs <= HEIRS, "an estate takes in too much");
-        (before, first) = (first, f.next);
+        // What it waits for is in the topmost, where the reaper stands.
+        let top = m.slot(SlotRef(f.aux64 as u32));
+        let at = Container::of(top.ty, top.base, top.size).first.plus(top.aux32 & 0xffff);
+        assert!(!f.is(Flags::FROZEN) || db.holds_up(m.slot(at)).is_err(), "waits for nothing");
     }
-    assert_eq!(db.last_zombie, before);
     assert!(zombies.is_empty(), "in no estate");
     let homes: BTreeMap<u32, u32> = m
         .occupied()

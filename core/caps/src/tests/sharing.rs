@@ -384,3 +384,105 @@ fn an_answer_about_an_event_whose_dispatcher_has_ended_fails() {
     assert_eq!((effects.outcome, view.refused), (Some(Verdict::Failed), None));
     assert!(!view.db.holds_inside(view.m, &top));
 }
+
+/// A CNode in `A`, in its first slot a zeroed Unit of pages 64 to 80 and in `B` its Ram.
+fn with_a_unit_in_a_cnode() -> (World, SlotRef) {
+    let mut w = with_memory();
+    w.retype(slot(MEMORY), CapType::L2CNode, 0, 0, 1, slot(A)).unwrap();
+    let unit = SlotRef::at(w.get(slot(A)).base()).plus(1);
+    w.retype(slot(RAM), CapType::Unit, 64 * P, 16 * P, 1, unit).unwrap();
+    while w.db.zero_unit(&mut w.m, unit).unwrap() == Progress::More {}
+    w.retype(unit, CapType::Ram, 0, 16 * P, 1, slot(B)).unwrap();
+    (w, unit)
+}
+
+/// The Unit is still there although its CNode has died, its memory is not used again, and nobody waits.
+fn check_parked(w: &mut World, unit: SlotRef) {
+    w.delete(slot(A)).unwrap();
+    assert_eq!((w.get(slot(A)).is_empty(), w.get(unit).cap_type()), (true, CapType::Unit));
+    assert_eq!(w.retype(slot(RAM), CapType::Unit, 64 * P, 16 * P, 1, slot(C)), Err(ErrorKind::Overlap));
+    assert_eq!(w.revoke(slot(MEMORY)), Err(ErrorKind::Pending));
+    assert!(!w.db.has_zombies());
+    // Other CNodes end.
+    w.retype(slot(MEMORY), CapType::L2CNode, 8 * P, 0, 1, slot(C)).unwrap();
+    w.delete(slot(C)).unwrap();
+    w.retype(slot(MEMORY), CapType::Frame, 8 * P, P, 1, slot(C)).unwrap();
+}
+
+/// Nothing is left of the Unit, and its memory and its CNode's can be used.
+fn check_ended(mut w: World) {
+    w.reap();
+    w.retype(slot(RAM), CapType::Unit, 64 * P, 16 * P, 1, slot(C + 1)).unwrap();
+    w.retype(slot(MEMORY), CapType::Frame, 0, P, 1, slot(C + 2)).unwrap();
+    w.tear_down();
+}
+
+#[test]
+fn a_cnode_does_not_take_a_unit_along_that_others_share() {
+    let (mut w, unit) = with_a_unit_in_a_cnode();
+    w.db.set_sharers(&mut w.m, unit, CoreSet::only(HOME).with(CoreId(2)), HOME).unwrap();
+    check_parked(&mut w, unit);
+    // Fewer is not none.
+    w.db.set_sharers(&mut w.m, unit, CoreSet::only(CoreId(2)), HOME).unwrap();
+    w.reap();
+    assert_eq!(w.get(unit).cap_type(), CapType::Unit);
+    w.db.set_sharers(&mut w.m, unit, CoreSet::NONE, HOME).unwrap();
+    check_ended(w);
+}
+
+#[test]
+fn neither_a_cnode_nor_a_root_takes_a_unit_along_that_is_asked_about() {
+    let (mut w, unit) = with_a_unit_in_a_cnode();
+    w.db.pin(&mut w.m, slot(B), other(PIN), Ask::Send).unwrap();
+    check_parked(&mut w, unit);
+    w.delete(slot(MEMORY)).unwrap();
+    w.delete(slot(C)).unwrap();
+    w.db.conclude(&mut w.m, unit).unwrap();
+    w.reap();
+    assert!(w.get(unit).is_empty() && w.get(other(PIN)).is_empty() && w.get(slot(B)).is_empty());
+    w.tear_down();
+
+    let mut w = with_memory();
+    w.db.pin(&mut w.m, slot(MEMORY), other(PIN), Ask::Send).unwrap();
+    assert_eq!(w.revoke(slot(RAM)), Err(ErrorKind::Pending));
+    w.db.conclude(&mut w.m, slot(UNIT)).unwrap();
+    w.tear_down();
+}
+
+#[test]
+fn neither_a_cnode_nor_a_root_takes_a_unit_along_that_is_frozen() {
+    let (mut w, unit) = with_a_unit_in_a_cnode();
+    let top = Key::of(w.get(slot(B)));
+    w.db.freeze(&mut w.m, unit, &top, false).unwrap();
+    check_parked(&mut w, unit);
+    assert_eq!(w.db.sweep(&mut w.m, unit), Ok(Progress::Done));
+    check_ended(w);
+
+    let mut w = with_memory();
+    w.db.freeze(&mut w.m, slot(UNIT), &key(CapType::Ram, 8, 4), false).unwrap();
+    assert_eq!(w.revoke(slot(RAM)), Err(ErrorKind::Pending));
+    assert_eq!(w.db.sweep(&mut w.m, slot(UNIT)), Ok(Progress::Done));
+    w.tear_down();
+}
+
+#[test]
+fn a_sweep_does_not_wait_for_its_own_unit() {
+    let mut w = with_memory();
+    w.retype(slot(MEMORY), CapType::Dispatcher, 0, 0, 1, slot(A)).unwrap();
+    w.retype(slot(A), CapType::Notify, 3, 0, 2, slot(B)).unwrap();
+    w.retype(slot(MEMORY), CapType::Frame, 8 * P, P, 4, slot(C)).unwrap();
+    // Moved by whoever has it, into the object made of it.
+    let unit = SlotRef::at(page(RAM_PAGE)).plus(1);
+    w.db.relocate(&mut w.m, slot(UNIT), unit);
+    w.check();
+    w.db.freeze(&mut w.m, unit, &key(CapType::Ram, 0, 64), false).unwrap();
+    while w.db.sweep_within(&mut w.m, unit, cost::DELETE).unwrap() == Progress::More {
+        w.check();
+    }
+    w.check();
+    // Now that it is settled it goes, and the dispatcher after it.
+    w.reap();
+    assert!(w.get(unit).is_empty());
+    w.retype(slot(RAM), CapType::Unit, 0, 64 * P, 1, slot(C)).unwrap();
+    w.tear_down();
+}
