@@ -1,6 +1,5 @@
 //! A capability comes from another core.
 
-use abi::cap::dispatcher_events;
 use abi::{CapType, ErrorKind, Rights};
 use capops::{CoreId, Key as _, Refusal};
 use tree::NONE;
@@ -11,21 +10,19 @@ use crate::frozen::{MAX_GRANULES, PROXY, granule, refused};
 use crate::key::{self, Key};
 use crate::machine::Machine;
 use crate::slot::{Flags, Slot, SlotRef};
-use crate::types::{self, Size};
+use crate::types;
 
 /// A capability, as another core's monitor describes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Arrival {
-    /// Ram, Frame, DevFrame, IrqSource, Notify or Id.
+    /// Ram, Frame, DevFrame, IrqSource or Id.
     pub ty: CapType,
     /// What it allows.
     pub rights: Rights,
-    /// Physical address or first number; for Notify of the dispatcher.
+    /// Physical address or first number.
     pub base: u64,
-    /// Bytes, or how many numbers; for Notify of the dispatcher.
+    /// Bytes, or how many numbers.
     pub size: u64,
-    /// For Notify the event index, otherwise 0.
-    pub index: u32,
     /// Whether it is the first of its unit: nobody else has anything of it.
     pub exclusive: bool,
     /// Base and size of the unit.
@@ -37,7 +34,7 @@ pub struct Arrival {
 impl Arrival {
     /// The key of the capability.
     pub const fn key(&self) -> Key {
-        Key::new(self.ty, self.base, self.size, self.index)
+        Key::new(self.ty, self.base, self.size, 0)
     }
 }
 
@@ -48,7 +45,7 @@ impl Db {
     /// What another monitor says is believed no more than it has to be: that it may give this away.
     ///
     /// # Errors
-    /// `BadType` for what cannot leave its core; `BadSize`, `Unaligned`, `OutOfRange`, `BadEvent`; `SlotOccupied`; `InDelete`,
+    /// `BadType` for what cannot leave its core; `BadSize`, `Unaligned`, `OutOfRange`; `SlotOccupied`; `InDelete`,
     /// `Frozen`, `UnitNotZeroed`, `BadState` for its unit (the last when one that is exclusive is not the first); `Overlap`
     /// when what this core has cannot exist beside it.
     pub fn deliver<M: Machine>(
@@ -158,33 +155,26 @@ impl Db {
         let first = self.lower_bound(m, key);
         let inside = first == NONE || {
             let s = m.slot(SlotRef(first));
-            s.base >= key.end() || is_beside(s, key, ty) || key.contains(&Key::of(s)) && can_hold(ty, s.ty)
+            s.base >= key.end() || key.contains(&Key::of(s)) && can_hold(ty, s.ty)
         };
         if around(before.0) && around(behind.1) && inside { Ok(()) } else { Err(ErrorKind::Overlap) }
     }
 }
 
-/// Whether a capability can be an ancestor of a new one, or stands beside it.
+/// Whether a capability can be an ancestor of a new one.
 fn lies_around(s: &Slot, key: &Key, ty: CapType) -> bool {
-    is_beside(s, key, ty) || Key::of(s).contains(key) && can_hold(s.ty, ty)
-}
-
-/// Whether both are of events of the same dispatcher.
-fn is_beside(s: &Slot, key: &Key, ty: CapType) -> bool {
-    let events = ty == CapType::Notify && matches!(s.ty, CapType::EndPoint | CapType::Notify);
-    events && (s.base, s.size) == (key.base, key.size)
+    Key::of(s).contains(key) && can_hold(s.ty, ty)
 }
 
 /// Whether there can be a `below` inside an `above`.
 const fn can_hold(above: CapType, below: CapType) -> bool {
-    use CapType::{DevFrame, Dispatcher, Id, IrqSource, Notify, PhysAddr, Ram, Unit};
+    use CapType::{DevFrame, Id, IrqSource, PhysAddr, Ram, Unit};
     let same = above as u32 == below as u32;
     match above {
         PhysAddr | Unit => true,
         // A proxy lies over no Ram of this core, and what lies in Ram is made of it.
         Ram => !matches!(below, DevFrame | IrqSource | Id | PhysAddr | Unit),
-        Dispatcher => matches!(below, Notify),
-        _ => same && !matches!(above, Notify),
+        _ => same,
     }
 }
 
@@ -193,18 +183,13 @@ fn check(a: &Arrival) -> Result<(New, Key), ErrorKind> {
     if !types::travels(a.ty) {
         return Err(ErrorKind::BadType);
     }
-    let size = types::row(a.ty, false).size;
-    let row = if matches!(size, Size::Event) { CapType::Dispatcher } else { a.ty };
-    let (bytes, alignment) = types::row(row, false).object_size(a.size)?;
+    let (bytes, alignment) = types::row(a.ty, false).object_size(a.size)?;
     if bytes != a.size {
         return Err(ErrorKind::BadSize);
     }
     let (unit_base, unit_size) = a.unit;
     if !(a.base | unit_base | unit_size).is_multiple_of(alignment) {
         return Err(ErrorKind::Unaligned);
-    }
-    if row != a.ty && a.index as u64 >= dispatcher_events(a.size) || row == a.ty && a.index != 0 {
-        return Err(ErrorKind::BadEvent);
     }
     for (base, size) in [(a.base, a.size), a.unit] {
         require_limit(a.ty, base, size)?;
@@ -223,7 +208,7 @@ fn check(a: &Arrival) -> Result<(New, Key), ErrorKind> {
         page: 0,
         base: a.base | space,
         size: a.size,
-        aux32: a.index,
+        aux32: 0,
         aux64: 0,
     };
     Ok((new, region))

@@ -159,9 +159,12 @@ impl TypeRow {
 }
 
 /// Whether capabilities of this type may have copies on several cores. Root Ram may not.
+///
+/// Notify may not, as long as no kernel knows of dispatchers of other cores: a signal there would be its monitor's to forward;
+/// and nothing would keep one that is on its way from arriving after its dispatcher has ended, over memory that is something else.
 pub(crate) const fn travels(ty: CapType) -> bool {
-    use CapType::{DevFrame, Frame, Id, IrqSource, Notify, Ram};
-    matches!(ty, Ram | Frame | DevFrame | IrqSource | Notify | Id)
+    use CapType::{DevFrame, Frame, Id, IrqSource, Ram};
+    matches!(ty, Ram | Frame | DevFrame | IrqSource | Id)
 }
 
 /// Whether objects of this type hold capabilities.

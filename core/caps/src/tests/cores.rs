@@ -544,8 +544,8 @@ impl System {
                 let ty = self.types[&name(&key)];
                 let unit = (page(FIRST), PAGES * PAGE_SIZE);
                 let (rights, home) = (Rights::ALL, HOME);
-                let Key { base, size, index, .. } = key;
-                let arrival = Arrival { ty, rights, base, size, index, exclusive, unit, home };
+                let Key { base, size, .. } = key;
+                let arrival = Arrival { ty, rights, base, size, exclusive, unit, home };
                 accepts = !d.one_in(8) || exclusive;
                 making = Making::Arrival { arrival, dst, proxy: monitor(UNIT) };
             }

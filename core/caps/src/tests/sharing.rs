@@ -1,14 +1,14 @@
 //! What a monitor asks of its kernel, one thing at a time.
 
 use abi::{CapType, ErrorKind, PAGE_SIZE, Rights};
-use capops::{CoreId, CoreSet, Holder, HolderEvent, Request, ToCore, Verdict};
+use capops::{CoreId, CoreSet};
 
 use super::scenes::{A, B, C, MEMORY, UNIT, frame_window, with_address_space, with_memory};
 use super::world::{DEVICES, RAM, RAM_PAGE, World, other, page, slot};
 use crate::fake::MEMORY_BASE;
 use crate::key::Key;
 use crate::slot::{Flags, SlotRef};
-use crate::{Arrival, Ask, Making, Progress, RetypeArgs, UnitView, cost};
+use crate::{Arrival, Ask, Progress, RetypeArgs, cost};
 
 const HOME: CoreId = CoreId(0);
 const P: u64 = PAGE_SIZE;
@@ -37,7 +37,7 @@ fn is_exclusive(w: &World, slot: SlotRef) -> bool {
 
 fn arrival(ty: CapType, base: u64, size: u64) -> Arrival {
     let (rights, unit) = (Rights::ALL, (AWAY, 16 * P));
-    Arrival { ty, rights, base, size, index: 0, exclusive: false, unit, home: CoreId(3) }
+    Arrival { ty, rights, base, size, exclusive: false, unit, home: CoreId(3) }
 }
 
 fn deliver(w: &mut World, a: &Arrival, dst: u32) -> Result<SlotRef, ErrorKind> {
@@ -295,9 +295,7 @@ fn nonsense_is_not_delivered() {
         (arrival(Frame, u64::MAX - P + 1, P), ErrorKind::OutOfRange),
         (arrival(Frame, AWAY, u64::MAX - P + 1), ErrorKind::OutOfRange),
         (unit(AWAY, 1 << 63, arrival(Frame, AWAY, P)), ErrorKind::OutOfRange),
-        (arrival(Notify, AWAY, 3 * P), ErrorKind::BadSize),
-        (Arrival { index: 1 << 20, ..arrival(Notify, AWAY, P) }, ErrorKind::BadEvent),
-        (Arrival { index: 1, ..arrival(Frame, AWAY, P) }, ErrorKind::BadEvent),
+        (arrival(Notify, AWAY, P), ErrorKind::BadType),
         // Across what is here, or of a type that cannot be there.
         (arrival(Ram, AWAY + 2 * P, 4 * P), ErrorKind::Overlap),
         (arrival(Ram, AWAY + 6 * P, 4 * P), ErrorKind::Overlap),
@@ -367,22 +365,18 @@ fn a_unit_is_cut_where_no_capability_spans() {
 }
 
 #[test]
-fn an_answer_about_an_event_whose_dispatcher_has_ended_fails() {
+fn an_event_does_not_leave_its_dispatchers_core() {
     let mut w = with_memory();
     w.retype(slot(MEMORY), CapType::Dispatcher, 0, 0, 1, slot(A)).unwrap();
     w.retype(slot(A), CapType::Notify, 3, 0, 1, slot(B)).unwrap();
-    share(&mut w, slot(B));
-    w.db.pin(&mut w.m, slot(B), other(PIN), Ask::Revoke).unwrap();
-    let top = Key::of(w.get(slot(B)));
-    let mut holder = Holder { pending: Some(Request::Revoke { top }), ..Holder::IDLE };
-    w.delete(slot(A)).unwrap();
-    assert!(w.get(other(PIN)).is_empty());
-    let (db, m, making) = (&mut w.db, &mut w.m, Making::Nothing);
-    let mut view = UnitView { db, m, unit: slot(UNIT), making, budget: cost::DELETE, refused: None };
-    let message = ToCore::Done(Verdict::Granted);
-    let effects = holder.step(&mut view, HolderEvent::Receive { message, accepts: true }).unwrap();
-    assert_eq!((effects.outcome, view.refused), (Some(Verdict::Failed), None));
-    assert!(!view.db.holds_inside(view.m, &top));
+    w.retype(slot(A), CapType::EndPoint, 4, 0, 1, slot(C)).unwrap();
+    for s in [A, B, C] {
+        assert_eq!(w.db.pin(&mut w.m, slot(s), other(PIN), Ask::Send), Err(ErrorKind::WrongType));
+    }
+    // Nor does one come back.
+    let (base, unit) = (page(RAM_PAGE), (page(RAM_PAGE), 64 * P));
+    let event = Arrival { unit, home: HOME, ..arrival(CapType::Notify, base, P) };
+    assert_eq!(deliver(&mut w, &event, C + 1), Err(ErrorKind::BadType));
 }
 
 /// A CNode in `A`, in its first slot a zeroed Unit of pages 64 to 80 and in `B` its Ram.
