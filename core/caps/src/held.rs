@@ -9,7 +9,7 @@ use crate::deliver::Arrival;
 use crate::key::Key;
 use crate::machine::Machine;
 use crate::slot::{Flags, SlotRef};
-use crate::{Db, Progress, RetypeArgs, types};
+use crate::{Db, Progress, RetypeArgs, frozen, types};
 
 /// How a capability is made that the protocol inserts. It knows keys alone, and neither types, rights nor slots.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,8 @@ pub struct UnitView<'a, M> {
     pub making: Making,
     /// For each step of a deletion, in units of [`crate::cost`].
     pub budget: u32,
-    /// Why what the protocol found right was refused after all, or a later part of it.
+    /// Why what the protocol found right was refused after all, or a later part of it. Deletions that were refused are not done, and
+    /// do not go on by being asked for again.
     pub refused: Option<ErrorKind>,
 }
 
@@ -138,13 +139,17 @@ impl<M: Machine> Held for UnitView<'_, M> {
         }
     }
     fn sweep(&mut self, top: Key, _keeps_top: bool) -> bool {
-        let frozen = !self.unit.is_none() && self.m.slot(self.unit).is(Flags::FROZEN);
+        // What else is frozen is not decided yet.
+        let frozen = !self.unit.is_none() && {
+            let u = self.m.slot(self.unit);
+            u.is(Flags::FROZEN) && frozen::top(u) == top
+        };
         let result = match self.node(&top) {
             _ if frozen => self.db.sweep_within(self.m, self.unit, self.budget),
             Some(node) => self.db.revoke_within(self.m, node, self.budget),
             None => return true,
         };
-        self.note(result) != Some(Progress::More)
+        self.note(result) == Some(Progress::Done)
     }
 }
 

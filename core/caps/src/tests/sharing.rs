@@ -1,14 +1,14 @@
 //! What a monitor asks of its kernel, one thing at a time.
 
 use abi::{CapType, ErrorKind, PAGE_SIZE, Rights};
-use capops::{CoreId, CoreSet};
+use capops::{CoreId, CoreSet, Held};
 
 use super::scenes::{A, B, C, MEMORY, UNIT, frame_window, with_address_space, with_memory};
 use super::world::{DEVICES, RAM, RAM_PAGE, World, other, page, slot};
 use crate::fake::MEMORY_BASE;
 use crate::key::Key;
 use crate::slot::{Flags, SlotRef};
-use crate::{Arrival, Ask, Progress, RetypeArgs, cost};
+use crate::{Arrival, Ask, Making, Progress, RetypeArgs, UnitView, cost};
 
 const HOME: CoreId = CoreId(0);
 const P: u64 = PAGE_SIZE;
@@ -361,6 +361,34 @@ fn a_unit_is_cut_where_no_capability_spans() {
     w.db.conclude(&mut w.m, slot(B)).unwrap();
     w.delete(slot(A)).unwrap();
     assert_eq!(w.db.pull_unit(&mut w.m, slot(RAM)), Ok((page(RAM_PAGE), 8 * P)));
+    w.tear_down();
+}
+
+/// What the protocol learns of the deletion of 16 pages.
+fn sweep(w: &mut World, first: u64) -> (bool, Option<ErrorKind>) {
+    let (db, m, making) = (&mut w.db, &mut w.m, Making::Nothing);
+    let mut view = UnitView { db, m, unit: slot(UNIT), making, budget: 100 * cost::DELETE, refused: None };
+    let result = (view.sweep(key(CapType::Ram, first, 16), true), view.refused);
+    w.check();
+    result
+}
+
+#[test]
+fn a_local_revocation_does_not_sweep_what_is_frozen_beside_it() {
+    let mut w = with_memory();
+    for (i, first) in [(0, 0), (1, 16)] {
+        w.retype(slot(MEMORY), CapType::Ram, first * P, 16 * P, 1, slot(A + i)).unwrap();
+        w.retype(slot(A + i), CapType::Frame, 0, P, 4, slot(B + 4 * i)).unwrap();
+    }
+    w.copy(slot(A + 1), slot(C), Rights::READ).unwrap();
+    w.db.freeze(&mut w.m, slot(UNIT), &key(CapType::Ram, 0, 16), false).unwrap();
+    assert_eq!(sweep(&mut w, 16), (true, None));
+    assert_eq!(w.held(slot(UNIT)), 7, "all that is frozen, and two Rams");
+    w.copy(slot(A + 1), slot(C), Rights::READ).unwrap();
+    w.delete(slot(A + 1)).unwrap();
+    assert_eq!(sweep(&mut w, 16), (false, Some(ErrorKind::MissingRight)));
+    assert_eq!(sweep(&mut w, 0), (true, None));
+    assert_eq!(w.held(slot(UNIT)), 2);
     w.tear_down();
 }
 
