@@ -125,10 +125,11 @@ impl Db {
         Ok(())
     }
 
-    /// Makes entries `first` to `first + count` of a Mapping's window show what it maps.
+    /// Makes entries `first` to `first + count` of a Mapping's window show what it maps. That works also when what it maps is frozen:
+    /// until the sweep comes to it, a Mapping is as good as before, and the sweep takes it along with all that it shows.
     ///
     /// # Errors
-    /// `EmptySlot`, `InDelete`, `Frozen`, `WrongType`, `BadWindow`.
+    /// `EmptySlot`, `InDelete`; `WrongType`; `BadWindow`.
     #[inline]
     pub fn fill<M: Machine>(m: &mut M, mapping: SlotRef, first: u64, count: u64) -> Result<(), ErrorKind> {
         let w = part(m, mapping, first, count)?;
@@ -155,7 +156,7 @@ impl Db {
     /// Gives a Mapping other rights, no more than it was made with.
     ///
     /// # Errors
-    /// `EmptySlot`, `InDelete`, `Frozen`; `WrongType`, also for the mapping of a VNode; `MissingRight`; `WriteAndExecute`.
+    /// `EmptySlot`, `InDelete`; `WrongType`, also for the mapping of a VNode; `MissingRight`; `WriteAndExecute`.
     pub fn protect<M: Machine>(m: &mut M, mapping: SlotRef, rights: Rights) -> Result<(), ErrorKind> {
         let s = usable(m.slot(mapping))?;
         if s.ty != CapType::Mapping || s.aux64 & CHILD != 0 {
