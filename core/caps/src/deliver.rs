@@ -74,7 +74,6 @@ impl Db {
         if found.is_none() {
             self.add_proxy(m, unit, &region, arrival.home);
         }
-        self.set_zeroed(m, unit, true);
         if m.slot(unit).is(Flags::LISTED) {
             self.unlist(m, unit);
         }
@@ -109,7 +108,7 @@ impl Db {
     fn add_proxy<M: Machine>(&mut self, m: &mut M, proxy: SlotRef, region: &Key, home: CoreId) {
         let (ty, rights, flags) = (CapType::Unit, Rights::NONE, Flags::default());
         let &Key { base, size, .. } = region;
-        let new = New { ty, rights, flags, page: home.0 as u32, base, size, aux32: PROXY, aux64: size };
+        let new = New { ty, rights, flags, page: home.0 as u32, base, size, aux32: PROXY, aux64: 0 };
         let (place, _) = self.around(m, base, region.end());
         self.add_node(m, proxy, &new, place);
         m.slot_mut(proxy).set(Flags::EXCL, false);

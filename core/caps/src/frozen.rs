@@ -267,7 +267,8 @@ impl Db {
     }
 
     /// Sets the cores that hold something of a unit, at its home, which is `own`. When they are none any more, a Unit without
-    /// capabilities joins the list that [`Db::pull_unit`] takes from.
+    /// capabilities joins the list that [`Db::pull_unit`] takes from. Whether or not they were any before, it has to be zeroed again
+    /// then: so a monitor says that a unit may have come back dirty.
     ///
     /// # Errors
     /// Those of [`Db::sharers`]; `UnitNotZeroed` when it is to be handed out to another core.
@@ -290,8 +291,8 @@ impl Db {
         let u = m.slot_mut(unit);
         u.set(Flags::EXCL, !others);
         u.page = sharers.0;
-        if others && self.is_unit_empty(m, unit) {
-            // Others write to it now.
+        if (others || sharers.is_empty()) && self.is_unit_empty(m, unit) {
+            // Others write to it now, or may have.
             self.set_zeroed(m, unit, false);
         }
         if listed || sharers.is_empty() && !old.is_empty() {

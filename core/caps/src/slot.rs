@@ -113,8 +113,8 @@ pub struct Slot {
     /// EndPoint, Notify: event index. Mapping: first entry | entries << 16.
     /// Unit: see `frozen.rs`. CNode, Dispatcher (representative): next slot to move or to clean. VNode (representative): its mappings.
     pub(crate) aux32: u32,
-    /// VNode (representative), Mapping: see `vnode.rs` and `map.rs`. Unit: bytes zeroed, all of them while
-    /// it has capabilities; while it is frozen, what; while it is deleted, where to go on. Zombie: see `reaper.rs`.
+    /// VNode (representative), Mapping: see `vnode.rs` and `map.rs`. Unit: bytes zeroed, all of them when
+    /// a capability is made of it; while it is frozen, what; while it is deleted, where to go on. Zombie: see `reaper.rs`.
     pub(crate) aux64: u64,
 }
 

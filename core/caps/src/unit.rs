@@ -26,10 +26,12 @@ const SHARED: usize = 1;
 const PULL_LOOKS: u32 = 32;
 
 impl Db {
-    /// Zeroes the next part of a Unit, so that it can be retyped. A Unit that has become empty starts again.
+    /// Zeroes the next part of a Unit, so that it can be retyped. A Unit that has become empty, or has come back from other cores,
+    /// starts again.
     ///
     /// # Errors
-    /// `EmptySlot`, `InDelete`, `Frozen`, `WrongType`; `AskMonitor` while other cores have something of it.
+    /// `EmptySlot`, `InDelete`, `Frozen`, `WrongType`; `AskMonitor` while other cores have something of it; `UnitBusy` when it is not
+    /// zero and has capabilities, which come from other cores then.
     pub fn zero_unit<M: Machine>(&mut self, m: &mut M, unit: SlotRef) -> Result<Progress, ErrorKind> {
         let s = usable(m.slot(unit))?;
         if s.ty != CapType::Unit {
@@ -39,6 +41,9 @@ impl Db {
             return Err(refused(Refusal::Shared));
         }
         let (base, size, done) = (s.base, s.size, s.aux64);
+        if done != size && !self.is_unit_empty(m, unit) {
+            return Err(ErrorKind::UnitBusy);
+        }
         let chunk = ZERO_CHUNK.min(size - done);
         if chunk != 0 {
             m.zero(base + done, chunk);

@@ -8,7 +8,7 @@ use super::world::{DEVICES, RAM, RAM_PAGE, World, other, page, slot};
 use crate::fake::MEMORY_BASE;
 use crate::key::Key;
 use crate::slot::{Flags, SlotRef};
-use crate::{Arrival, Ask, Making, Progress, RetypeArgs, UnitView, cost};
+use crate::{Arrival, Ask, Db, Making, MapArgs, Progress, RetypeArgs, UnitView, cost};
 
 const HOME: CoreId = CoreId(0);
 const P: u64 = PAGE_SIZE;
@@ -250,7 +250,7 @@ fn a_proxy_comes_with_the_first_delivery_and_goes_when_it_is_empty() {
     // What lies around comes later.
     deliver(&mut w, &arrival(CapType::Ram, AWAY, 16 * P), B).unwrap();
     assert_eq!(w.retype(slot(B), CapType::Frame, 0, P, 1, slot(C)), Err(ErrorKind::AskMonitor));
-    assert_eq!(w.retype(proxy, CapType::Ram, 0, P, 1, slot(C)), Err(ErrorKind::Overlap));
+    assert_eq!(w.retype(proxy, CapType::Ram, 0, P, 1, slot(C)), Err(ErrorKind::UnitNotZeroed));
     assert_eq!(w.db.sharers(&w.m, proxy), Err(ErrorKind::WrongType));
     assert_eq!(w.delete(proxy), Err(ErrorKind::UnitBusy));
     for s in [A, A + 1, B] {
@@ -361,6 +361,52 @@ fn a_unit_is_cut_where_no_capability_spans() {
     w.db.conclude(&mut w.m, slot(B)).unwrap();
     w.delete(slot(A)).unwrap();
     assert_eq!(w.db.pull_unit(&mut w.m, slot(RAM)), Ok((page(RAM_PAGE), 8 * P)));
+    w.tear_down();
+}
+
+#[test]
+fn what_comes_back_from_others_is_not_zero_whether_or_not_something_was_made_of_it() {
+    let mut w = with_memory();
+    let (unit, core) = (slot(UNIT), CoreId(2));
+    w.delete(slot(MEMORY)).unwrap();
+    w.db.pull_unit(&mut w.m, slot(RAM)).unwrap();
+    let ram = |w: &mut World| w.retype(unit, CapType::Ram, 8 * P, P, 1, slot(A));
+    let zero = |w: &mut World| while w.db.zero_unit(&mut w.m, unit).unwrap() == Progress::More {};
+    zero(&mut w);
+    // As a whole to another core, which sends a part.
+    w.db.set_sharers(&mut w.m, unit, CoreSet::only(core), HOME).unwrap();
+    w.db.set_sharers(&mut w.m, unit, CoreSet::only(core).with(HOME), HOME).unwrap();
+    let part = Arrival { unit: (page(RAM_PAGE), 64 * P), home: HOME, ..arrival(CapType::Frame, page(RAM_PAGE), P) };
+    deliver(&mut w, &part, B).unwrap();
+    w.db.set_sharers(&mut w.m, unit, CoreSet::only(HOME), HOME).unwrap();
+    assert_eq!(ram(&mut w), Err(ErrorKind::UnitNotZeroed));
+    assert_eq!(w.db.zero_unit(&mut w.m, unit), Err(ErrorKind::UnitBusy));
+    w.delete(slot(B)).unwrap();
+    w.db.set_sharers(&mut w.m, unit, CoreSet::NONE, HOME).unwrap();
+    w.db.pull_unit(&mut w.m, slot(RAM)).unwrap();
+    zero(&mut w);
+    // The monitor says it even if the kernel never knew of others.
+    w.db.set_sharers(&mut w.m, unit, CoreSet::NONE, HOME).unwrap();
+    assert_eq!(ram(&mut w), Err(ErrorKind::UnitNotZeroed));
+    zero(&mut w);
+    ram(&mut w).unwrap();
+    w.db.set_sharers(&mut w.m, unit, CoreSet::NONE, HOME).unwrap();
+    w.delete(slot(A)).unwrap();
+    w.tear_down();
+}
+
+#[test]
+fn a_mapping_can_be_filled_until_the_sweep_takes_it() {
+    let mut w = with_address_space();
+    let window = MapArgs { fill: false, ..frame_window(0, 2) };
+    w.map(slot(A + 3), slot(B + 1), slot(B), window).unwrap();
+    w.db.freeze(&mut w.m, slot(UNIT), &key(CapType::Frame, 8, 4), false).unwrap();
+    let before = w.m.entries.len();
+    Db::fill(&mut w.m, slot(B + 1), 1, 1).unwrap();
+    w.check();
+    assert_eq!(w.m.entries.len(), before + 1);
+    assert_eq!(w.db.sweep(&mut w.m, slot(UNIT)), Ok(Progress::Done));
+    assert_eq!(w.m.entries.len(), before);
     w.tear_down();
 }
 
