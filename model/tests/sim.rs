@@ -113,3 +113,13 @@ fn a_retype_over_something_is_noticed() {
 fn a_cnode_that_does_not_count_while_it_is_emptied_is_noticed() {
     is_noticed(Mistake::ZombieIsForgotten, MANY);
 }
+
+#[test]
+fn a_step_of_a_holder_that_is_several_calls_is_noticed() {
+    is_noticed(Mistake::StepIsSeveralCalls, &["L3", "nonsense"]);
+}
+
+#[test]
+fn a_request_that_is_marked_behind_the_look_at_its_pin_is_noticed() {
+    is_noticed(Mistake::BusyComesLate, &["I7"]);
+}

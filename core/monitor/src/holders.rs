@@ -48,12 +48,14 @@ impl<
 {
     /// Starts the request of the domain whose turn it is, or finds that it cannot be started yet.
     pub(crate) fn start_ask<M: Kernel<Key = K>>(&mut self, kernel: &mut M) -> bool {
-        let Some((place, ask)) = self.clients.next() else {
+        let Some((place, mut ask)) = self.clients.next() else {
             return false;
         };
+        let found = kernel.pinned(ask.place);
+        ask.unit = found.unwrap_or(ask.unit);
         let started = if !self.may_ask(&ask) {
             Err(Refusal::Stopped)
-        } else if !kernel.is_pinned(ask.place) {
+        } else if found.is_none() {
             // Others may hold copies, but this request has nothing any more that would stay until it ends.
             Err(Refusal::NotHeld)
         } else if self.credits[ask.unit.home.index()] == 0 {
@@ -62,6 +64,8 @@ impl<
             self.holder_step(kernel, ask.unit, HolderEvent::Ask(ask.request), Some(ask))
         };
         match started {
+            // Its unit has got another name meanwhile: it is looked at again.
+            Err(Refusal::NotHeld) if kernel.pinned(ask.place).is_some_and(|unit| unit != ask.unit) => {}
             Ok(()) => {
                 self.credits[ask.unit.home.index()] -= 1;
                 self.clients.served(place);
@@ -126,19 +130,14 @@ impl<
         if !makes_sense {
             return Err(Refusal::Nonsense);
         }
-        let before = self.holders.get(unit).copied().unwrap_or(Busy::IDLE);
-        let mut busy = before;
-        busy.holder.owes_gone = kernel.owes_gone(unit);
-        let effects = busy.holder.step(&mut kernel.held(unit), event)?;
-        // The deletions of a sweep have set it, too, and its answer says it.
-        if busy.holder.owes_gone != kernel.owes_gone(unit) {
-            kernel.set_owes_gone(unit, busy.holder.owes_gone);
-        }
+        let mut busy = self.holders.get(unit).copied().unwrap_or(Busy::IDLE);
+        let place = ask.map(|ask| ask.place).or(busy.place());
+        let effects = kernel.step(unit, &mut busy.holder, event, place)?;
         if let Some(ask) = ask {
             busy.asked = Some(Asked { ask, orphan: false });
         }
         let ended = if effects.outcome.is_some() { busy.asked.take() } else { None };
-        self.keep(kernel, unit, busy);
+        self.keep(unit, busy);
         self.follow(kernel, unit, effects, ask);
         if let (Some(verdict), Some(asked)) = (effects.outcome, ended) {
             self.end(kernel, asked, verdict);
@@ -162,13 +161,10 @@ impl<
         }
     }
 
-    /// Keeps the record of a unit as long as there is something to keep, and tells the kernel's guards.
-    fn keep<M: Kernel<Key = K>>(&mut self, kernel: &mut M, unit: UnitId, mut busy: Busy<K>) {
+    /// Keeps the record of a unit as long as there is something to keep. What is owed the kernel remembers.
+    fn keep(&mut self, unit: UnitId, mut busy: Busy<K>) {
         busy.holder.owes_gone = false;
         let before = self.holders.get(unit).copied().unwrap_or(Busy::IDLE);
-        if before.holder != busy.holder {
-            kernel.guard(unit, &busy.holder, busy.place());
-        }
         self.sweeping = self.sweeping + usize::from(busy.is_sweeping()) - usize::from(before.is_sweeping());
         if busy.is_idle() {
             self.holders.remove(unit);
@@ -183,10 +179,9 @@ impl<
         let Some(upper) = unit.at(at) else {
             return;
         };
-        kernel.cut(unit, at, upper);
         let mut below = self.holders.get(unit).copied().unwrap_or(Busy::IDLE);
-        let (lower_empty, upper_empty) = (is_empty(kernel, unit), is_empty(kernel, upper));
-        let (above, answer) = below.holder.cut_knowing(at, lower_empty, upper_empty);
+        let place = below.place();
+        let (above, answer) = kernel.cut(unit, at, upper, &mut below.holder, place);
         let mut above = Busy { holder: above, ..Busy::IDLE };
         if above.holder.pending.is_some() {
             above.asked = below.asked.take();
@@ -194,12 +189,8 @@ impl<
                 asked.ask.unit = upper;
             }
         }
-        for (part, busy) in [(unit, below), (upper, above)] {
-            if kernel.owes_gone(part) {
-                kernel.set_owes_gone(part, false);
-            }
-            self.keep(kernel, part, busy);
-        }
+        self.keep(unit, below);
+        self.keep(upper, above);
         self.clients.cut(unit, at, upper);
         self.push(unit.home, Message { unit, body: Body::ToHome(answer), tag: 0 });
     }
@@ -245,9 +236,4 @@ impl<
             self.sweeping -= usize::from(busy.is_sweeping());
         }
     }
-}
-
-fn is_empty<M: Kernel>(kernel: &mut M, unit: UnitId) -> bool {
-    use capops::Held;
-    kernel.held(unit).is_empty()
 }

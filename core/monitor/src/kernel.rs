@@ -1,6 +1,6 @@
 //! What a monitor needs of its kernel, of its domains and of the memory server of its core.
 
-use capops::{CoreId, CoreSet, Held, Holder, Refusal, Verdict};
+use capops::{CoreId, CoreSet, Holder, HolderEffects, HolderEvent, Refusal, ToHome, Verdict};
 
 use crate::{DomainId, UnitId, WireKey};
 
@@ -18,7 +18,7 @@ pub struct Idle {
 /// A copy that the monitor has in its own CSpace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Copied<K> {
-    /// The one that [`Held::insert`] made in this call.
+    /// The one that [`capops::Held::insert`] made in the last [`Kernel::step`].
     Fresh {
         /// Of which unit.
         unit: UnitId,
@@ -55,31 +55,61 @@ pub struct Nonsense {
 }
 
 /// What is below and beside the monitor. Every call takes bounded time, and none calls back.
+///
+/// One event of a monitor makes several of these calls, and between two of them the domains of this core run: they copy, retype,
+/// revoke what is exclusive, and delete, what the monitor has copied for them included. *Within* a call nothing else happens to the
+/// unit. For [`step`](Kernel::step) and [`cut`](Kernel::cut) that is not a matter of speed: each is one system call, because
+/// what it looks at, what it changes, and what it says to the home have to be of one moment.
 pub trait Kernel {
     /// Names a capability.
     type Key: WireKey;
-    /// What this core holds of one unit.
-    type Held<'a>: Held<Key = Self::Key>
-    where
-        Self: 'a;
 
-    /// What this core holds of a unit. The copy of its top that a sweep keeps is the one of the request: see `guard`.
-    fn held(&mut self, unit: UnitId) -> Self::Held<'_>;
-    /// What is frozen and asked has changed: the guards of the kernel look at this from now on, for ever if nothing else is said.
-    /// `place` is the slot of the monitor with the copy that the unanswered request pins.
-    fn guard(&mut self, unit: UnitId, holder: &Holder<Self::Key>, place: Option<u32>);
-    /// Whether the last capability of the unit went, and the home was not told. Each deletion in the kernel that is the last sets
-    /// it, those of a sweep as well.
-    fn owes_gone(&self, unit: UnitId) -> bool;
-    /// Sets or clears that.
-    fn set_owes_gone(&mut self, unit: UnitId, owes: bool);
-    /// A unit of this home that [owes](Kernel::owes_gone) it.
+    /// One event of this core's part in a unit: [`Holder::step`], over what the kernel holds of it. All of the following is one:
+    ///
+    /// 1. For [`HolderEvent::Ask`]: the copy in the slot `place` is still there, and of this unit. Otherwise it is refused with
+    ///    [`Refusal::NotHeld`].
+    /// 2. `holder.owes_gone` is what the kernel has marked, and the guards of the event are looked at.
+    /// 3. The unit's guards look at `holder` as it is afterwards, for ever if nothing else is said; `place` is the slot with the copy
+    ///    that the unanswered request pins, which a sweep leaves if it keeps its top. So no guard sees a state in which a
+    ///    request is allowed and not yet marked as under way.
+    /// 4. What the event does to what is held is done. For [`HolderEvent::Receive`] of a `Done` that allows a retype: it becomes
+    ///    exclusive, what is in the way is looked for, the new one is made.
+    /// 5. The mark of what is owed is cleared if what is to be sent is [`ToHome::Gone`] or an answer that says that the unit is
+    ///    empty, or something is held again, or the home has stopped; else it stays as it is. It is set by each deletion that is the last, of
+    ///    domains as well as of a sweep: hence one that comes behind the moment of the answer sets it again.
+    ///
+    /// The one thing that may take several system calls is taking the exclusive mark from the ancestors of what is sent, behind 3 and
+    /// before this returns: to lose a mark early is safe. A refused event has changed nothing, `holder` included.
+    ///
+    /// # Errors
+    /// Those of [`Holder::step`].
+    fn step(
+        &mut self,
+        unit: UnitId,
+        holder: &mut Holder<Self::Key>,
+        event: HolderEvent<Self::Key>,
+        place: Option<u32>,
+    ) -> Result<HolderEffects<Self::Key>, Refusal>;
+    /// A unit is two units on this core from now on: [`Holder::cut_knowing`]. One moment are: the cut, whether each part is empty, the
+    /// guards of both (`place` goes with what is asked), and the marks of what both owe, which the answer says: neither does.
+    /// Returns the holder of the upper part, and the answer.
+    fn cut(
+        &mut self,
+        unit: UnitId,
+        at: u64,
+        upper: UnitId,
+        holder: &mut Holder<Self::Key>,
+        place: Option<u32>,
+    ) -> (Holder<Self::Key>, ToHome<Self::Key>);
+    /// A unit of this home of which the last capability went without that the home was told. Only a look: the unit is named again
+    /// and again until a [`step`](Kernel::step), of [`HolderEvent::SayGone`] or of what else says it, has taken the mark. The
+    /// one that has been marked for longest comes first. Only steps take marks, and they are the monitor's: a unit that was named
+    /// still has its mark in the next call. What stopped homes are owed is not asked for.
     fn next_emptied(&self, home: CoreId) -> Option<UnitId>;
-    /// Whether the copy that came with a request is still in this slot: a revocation takes those of requests that wait. Empty or not,
-    /// the slot belongs to the request until the copy is given or discarded, and serves no other.
-    fn is_pinned(&self, place: u32) -> bool;
-    /// A unit is two units on this core from now on.
-    fn cut(&mut self, unit: UnitId, at: u64, upper: UnitId);
+    /// The unit of the copy that came with a request, as it is called now: while requests wait, units are cut, and the kernel may trim what it
+    /// knows of one. `None`: the slot is empty, because a revocation took the copy. Empty or not, the slot belongs to the
+    /// request until the copy is given, left or discarded, and serves no other.
+    fn pinned(&self, place: u32) -> Option<UnitId>;
 
     /// A unit of this core's memory server.
     fn idle(&self, unit: UnitId) -> Option<Idle>;

@@ -49,7 +49,7 @@
 //!
 //! The mapping database, which is the kernel's, and the choice of memory, which is the memory server's. A revocation or
 //! retype of what is exclusive, and every copy and deletion, does not come here: the kernel does them under the guards of
-//! `capops`, for which [`Kernel::guard`] tells it what it has to know.
+//! `capops`, for which each [`Kernel::step`] leaves what they have to know.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

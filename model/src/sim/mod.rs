@@ -67,6 +67,10 @@ pub enum Mistake {
     ConflictIsNotSeen,
     /// A CNode that is not empty yet does not count as held.
     ZombieIsForgotten,
+    /// Domains run between what a step of a holder does and what it marks as owed.
+    StepIsSeveralCalls,
+    /// Domains run between the look at what a request pins and its mark of being under way.
+    BusyComesLate,
 }
 
 /// What was seen in one run.
@@ -191,7 +195,10 @@ fn one_of<const N: usize, const HOMES: usize, const HOLDERS: usize, const OUT: u
     seed: u64,
     tell: bool,
 ) -> One {
-    let kernel = |core| Naive::new(core, N, world::REGIONS, config.mistake);
+    let kernel = |core: capops::CoreId| {
+        let own = seed.wrapping_mul(64).wrapping_add(core.0.into());
+        Naive::new(core, N, world::REGIONS, config.mistake).preempting(own)
+    };
     let mut world = World::<Naive, N, HOMES, HOLDERS, OUT>::new(config, seed, tell, kernel);
     let failed = world.run().err();
     let failure = failed.map(|violation| Failure { seed, step: world.steps(), violation });

@@ -1,11 +1,12 @@
 //! A kernel that is simple enough to be seen right: sets of bits, a list of slots, and walks over it.
 
-use capops::{CoreId, CoreSet, Held, Holder, HolderEvent, Refusal, Verdict};
+use capops::{CoreId, CoreSet, Held, Holder, HolderEffects, HolderEvent, Refusal, ToHome, Verdict};
 use monitor::{Copied, DomainId, Idle, Kernel, Nonsense, PAGE, Taker, UnitId};
 
 use super::Mistake;
 use super::kernel::{Cap, DOMAINS, SLOTS, SimKernel, SlotId, Told};
 use super::key::{BEGINS, KEYS, Keys, PAGES, SPANS, SimKey, Type};
+use super::rng::Rng;
 
 /// Slots of the monitor for what was asked.
 const PLACES: usize = 24;
@@ -60,6 +61,8 @@ pub struct Naive {
     told: Vec<Told>,
     touched: u64,
     mistake: Option<Mistake>,
+    /// What domains do between two calls of the monitor, if they do anything.
+    rng: Option<Rng>,
 }
 
 impl Naive {
@@ -88,6 +91,49 @@ impl Naive {
             told: Vec::new(),
             touched: 0,
             mistake,
+            rng: None,
+        }
+    }
+
+    /// Lets domains run between the calls that one event of the monitor makes.
+    #[must_use]
+    pub fn preempting(self, seed: u64) -> Naive {
+        Naive { rng: Some(Rng::new(seed)), ..self }
+    }
+
+    /// Where the monitor is between two calls: now and then domains do something. They make nothing new here, because a step
+    /// that makes several capabilities could not be told from one that makes them of nothing.
+    fn between(&mut self) {
+        let Some(mut rng) = self.rng.take() else {
+            return;
+        };
+        while rng.one_in(3) {
+            let slot = rng.below(FIRST_PLACE);
+            match rng.below(5) {
+                0 => _ = self.reap(),
+                1 => _ = self.free_slot(slot / SLOTS).map(|to| self.copy(slot, to, false)),
+                // What is fresh is not the domains' yet, but a revocation may take it.
+                2 if self.slots[slot].is_some_and(|cap| cap.revoke) => _ = SimKernel::revoke(self, slot),
+                _ if rng.one_in(2) => SimKernel::delete(self, slot),
+                _ => {}
+            }
+        }
+        self.rng = Some(rng);
+    }
+
+    fn guard(&mut self, unit: UnitId, holder: &Holder<SimKey>, pinned: Option<u32>) {
+        let (region, page) = place(unit);
+        self.region(region as u8).guards[page] = (*holder, pinned);
+    }
+    fn owes_gone(&self, unit: UnitId) -> bool {
+        let (region, page) = place(unit);
+        self.regions[region].owes >> page & 1 != 0
+    }
+    fn set_owes_gone(&mut self, unit: UnitId, owes: bool) {
+        let (region, page) = place(unit);
+        if owes != self.owes_gone(unit) {
+            let region = self.region(region as u8);
+            region.owes = region.owes & !(1 << page) | u8::from(owes) << page;
         }
     }
 
@@ -208,7 +254,7 @@ fn page_in_region(at: u64) -> usize {
 }
 
 /// What a core holds of a unit.
-pub struct View<'a> {
+struct View<'a> {
     kernel: &'a mut Naive,
     unit: UnitId,
     region: u8,
@@ -305,25 +351,63 @@ impl Held for View<'_> {
 
 impl Kernel for Naive {
     type Key = SimKey;
-    type Held<'a> = View<'a>;
 
-    fn held(&mut self, unit: UnitId) -> View<'_> {
-        let (region, page) = place(unit);
-        let pinned = self.regions[region].guards[page].1;
-        self.view(unit, pinned.map(|place| FIRST_PLACE + place as usize), false)
+    fn step(
+        &mut self,
+        unit: UnitId,
+        holder: &mut Holder<SimKey>,
+        event: HolderEvent<SimKey>,
+        pinned: Option<u32>,
+    ) -> Result<HolderEffects<SimKey>, Refusal> {
+        self.between();
+        if let HolderEvent::Ask(_) = event
+            && pinned.and_then(|place| self.pinned(place)) != Some(unit)
+        {
+            return Err(Refusal::NotHeld);
+        }
+        if self.mistake == Some(Mistake::BusyComesLate) {
+            self.between();
+        }
+        let mut after = *holder;
+        after.owes_gone = self.owes_gone(unit);
+        let keep = pinned.map(|place| FIRST_PLACE + place as usize);
+        let effects = after.step(&mut self.view(unit, keep, false), event)?;
+        if self.mistake == Some(Mistake::StepIsSeveralCalls) {
+            self.between();
+        }
+        // The deletions of a sweep have set it, too, and its answer says it.
+        self.set_owes_gone(unit, after.owes_gone);
+        self.guard(unit, &after, pinned);
+        *holder = after;
+        Ok(effects)
     }
-    fn guard(&mut self, unit: UnitId, holder: &Holder<SimKey>, pinned: Option<u32>) {
+    fn cut(
+        &mut self,
+        unit: UnitId,
+        at: u64,
+        upper: UnitId,
+        holder: &mut Holder<SimKey>,
+        pinned: Option<u32>,
+    ) -> (Holder<SimKey>, ToHome<SimKey>) {
+        self.between();
         let (region, page) = place(unit);
-        self.region(region as u8).guards[page] = (*holder, pinned);
-    }
-    fn owes_gone(&self, unit: UnitId) -> bool {
-        let (region, page) = place(unit);
-        self.regions[region].owes >> page & 1 != 0
-    }
-    fn set_owes_gone(&mut self, unit: UnitId, owes: bool) {
-        let (region, page) = place(unit);
-        let region = self.region(region as u8);
-        region.owes = region.owes & !(1 << page) | u8::from(owes) << page;
+        let page_at = page_in_region(at);
+        for unit_at in &mut self.region(region as u8).unit_at[page_at..] {
+            if *unit_at as usize == page {
+                *unit_at = page_at as u8;
+            }
+        }
+        let lower_empty = self.view(unit, None, false).is_empty();
+        let upper_empty = self.view(upper, None, false).is_empty();
+        let (above, answer) = holder.cut_knowing(at, lower_empty, upper_empty);
+        if self.mistake == Some(Mistake::StepIsSeveralCalls) {
+            self.between();
+        }
+        for (part, holder) in [(unit, &*holder), (upper, &above)] {
+            self.set_owes_gone(part, false);
+            self.guard(part, holder, pinned.filter(|_| holder.pending.is_some()));
+        }
+        (above, answer)
     }
     fn next_emptied(&self, home: CoreId) -> Option<UnitId> {
         let first = home.index() * self.regions_a_core;
@@ -331,17 +415,8 @@ impl Kernel for Naive {
         let page = self.regions[region].owes.trailing_zeros() as usize;
         Some(UnitId { home, page: (region * PAGES + page) as u32 })
     }
-    fn is_pinned(&self, place: u32) -> bool {
-        self.slots[FIRST_PLACE + place as usize].is_some()
-    }
-    fn cut(&mut self, unit: UnitId, at: u64, _: UnitId) {
-        let (region, page) = place(unit);
-        let at = page_in_region(at);
-        for unit_at in &mut self.region(region as u8).unit_at[at..] {
-            if *unit_at as usize == page {
-                *unit_at = at as u8;
-            }
-        }
+    fn pinned(&self, place: u32) -> Option<UnitId> {
+        self.slots[FIRST_PLACE + place as usize].map(|cap| self.unit_of(cap.key))
     }
 
     fn idle(&self, unit: UnitId) -> Option<Idle> {
@@ -391,10 +466,12 @@ impl Kernel for Naive {
     }
 
     fn accepts(&mut self, _: UnitId, _: SimKey, tag: u64) -> bool {
+        self.between();
         let domain = tag as usize % DOMAINS;
         self.lives(domain) && self.free_slot(domain).is_some()
     }
     fn give(&mut self, copy: Copied<SimKey>, to: Taker) -> bool {
+        self.between();
         let (domain, revoke) = match to {
             Taker::Asker { domain, .. } => (self.domain_of(domain), true),
             Taker::Tag(tag) => (Some(tag as usize % DOMAINS), tag & 1 << 32 == 0),
@@ -412,6 +489,7 @@ impl Kernel for Naive {
         true
     }
     fn discard(&mut self, copy: Copied<SimKey>) {
+        self.between();
         if self.mistake == Some(Mistake::OrphanIsKept) && matches!(copy, Copied::Fresh { .. }) {
             // Its count stays, and nobody will find it.
             self.slots[FRESH] = None;
@@ -420,6 +498,7 @@ impl Kernel for Naive {
         self.free_place(copy);
     }
     fn reply(&mut self, domain: DomainId, token: u64, how: Result<Verdict, Refusal>) {
+        self.between();
         self.told.push(Told::Reply(domain, token, how));
     }
     fn report(&mut self, nonsense: Nonsense) {
