@@ -210,14 +210,23 @@ impl<
         };
         let taker = Taker::Asker { domain: ask.domain, token: ask.token };
         let given = result.is_some_and(|copy| !orphan && kernel.give(copy, taker));
+        let mut how = Ok(verdict);
+        if let Some(copy) = result.filter(|_| !given && !orphan) {
+            if copy == pinned {
+                // What is revoked is revoked, and this may be the only copy of the top.
+                kernel.leave(ask.place, ask.domain, ask.token);
+            } else {
+                how = Err(Refusal::NoRoom);
+            }
+        }
         if let Some(copy) = result.filter(|copy| !given && *copy != pinned) {
             kernel.discard(copy);
         }
-        if !(given && result == Some(pinned)) {
+        if orphan || result != Some(pinned) {
             kernel.discard(pinned);
         }
         if !orphan {
-            kernel.reply(ask.domain, ask.token, Ok(verdict));
+            kernel.reply(ask.domain, ask.token, how);
         }
     }
 

@@ -130,9 +130,14 @@ pub trait Kernel {
     fn accepts(&mut self, unit: UnitId, key: Self::Key, tag: u64) -> bool;
     /// Moves the monitor's copy to somebody. If that fails it is still the monitor's.
     fn give(&mut self, copy: Copied<Self::Key>, to: Taker) -> bool;
+    /// The copy in this slot is what is left to a domain of what it has revoked, and the domain has no room for it now, or
+    /// the copy is gone. It stays in the slot for that domain, which gets it when it has room and comes for it, and goes with the
+    /// domain. Until then the slot counts as one of the domain's requests: so what can be left has a bound. An empty slot is free.
+    fn leave(&mut self, place: u32, domain: DomainId, token: u64);
     /// Deletes the monitor's copy, if it is still there: a revocation may have taken it.
     fn discard(&mut self, copy: Copied<Self::Key>);
-    /// Tells a domain how its request ended, or that it could not be begun.
+    /// Tells a domain how its request ended, or that it could not be begun. What it gets has been given or left before.
+    /// [`Refusal::NoRoom`]: a retype was allowed, and the domain could not take what it made, which is deleted.
     fn reply(&mut self, domain: DomainId, token: u64, how: Result<Verdict, Refusal>);
     /// A peer has said what it cannot have meant.
     fn report(&mut self, nonsense: Nonsense);

@@ -415,3 +415,51 @@ fn nonsense_is_refused_counted_and_reported_and_changes_nothing() {
 fn a_budget_that_does_not_suffice_is_refused() {
     let _ = Monitor::<SimKey, N, 10, 36, 4, 3, 23>::new(core(0), LIMITS);
 }
+
+/// Core 1 asks something that is granted, and its slots are full when the answer comes.
+fn full_when_granted(machine: &mut Machine, request: Request<SimKey>) -> (u64, Vec<Told>) {
+    (0..2).for_each(|region| machine.allocate(region, 1));
+    machine.send(1, 0, 0, 2).expect("room");
+    machine.settle();
+    let token = machine.ask(1, 0, request).expect("room");
+    while machine.work(1) {}
+    let other = machine.slot(1, 0, ram(1)).expect("it came");
+    let whole = machine.slot(1, 0, ram(0));
+    let kernel = &mut machine.cores[1].kernel;
+    if let (Request::Revoke { .. }, Some(whole)) = (request, whole) {
+        kernel.delete(whole);
+    }
+    while let Some(free) = kernel.free_slot(0) {
+        kernel.copy(other, free, false).expect("it is usable");
+    }
+    let told = std::mem::take(&mut machine.cores[1].told);
+    (token, told.into_iter().chain(machine.settle()).collect())
+}
+
+#[test]
+fn the_last_copy_of_what_was_revoked_is_left_to_a_domain_without_room() {
+    let mut machine = Machine::new();
+    let mut told = full_when_granted(&mut machine, Request::Revoke { top: ram(0) });
+    told.1.append(&mut machine.settle());
+    assert_eq!(reclaimed(&told.1), [], "{:?}", told.1);
+    let answers: Vec<_> = replies(&told.1).into_iter().filter(|(token, _)| *token == told.0).collect();
+    assert_eq!(answers, [(told.0, VERDICT)]);
+    assert!(machine.slot(1, 0, ram(0)).is_none());
+    machine.delete(1, 0, ram(1));
+    machine.settle();
+    assert!(machine.slot(1, 0, ram(0)).is_some(), "it comes as soon as there is room");
+    machine.end(1, 0);
+    assert_eq!(reclaimed(&machine.settle()).len(), 2);
+    assert!(machine.cores[1].kernel.is_empty());
+}
+
+#[test]
+fn a_retype_for_which_the_domain_has_no_room_is_not_said_to_be_done() {
+    let mut machine = Machine::new();
+    let new = SimKey::ram(0, 4, 8);
+    let (token, told) = full_when_granted(&mut machine, Request::Retype { src: ram(0), new });
+    assert!(replies(&told).contains(&(token, Err(Refusal::NoRoom))), "{told:?}");
+    machine.end(1, 0);
+    machine.end(2, 0);
+    assert_eq!(reclaimed(&machine.settle()).len(), 2);
+}

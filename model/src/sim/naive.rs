@@ -61,6 +61,8 @@ pub struct Naive {
     told: Vec<Told>,
     touched: u64,
     mistake: Option<Mistake>,
+    /// Slots of the monitor with what is left to a domain that had no room.
+    left: Vec<(u32, DomainId)>,
     /// What domains do between two calls of the monitor, if they do anything.
     rng: Option<Rng>,
 }
@@ -91,6 +93,7 @@ impl Naive {
             told: Vec::new(),
             touched: 0,
             mistake,
+            left: vec![],
             rng: None,
         }
     }
@@ -231,6 +234,29 @@ impl Naive {
             self.finish(key);
         }
         true
+    }
+
+    /// Brings one copy that was left to its domain, if that has room, or deletes it with the domain.
+    fn fetch_left(&mut self) -> bool {
+        for (i, (place, id)) in self.left.iter().copied().enumerate() {
+            let slot = FIRST_PLACE + place as usize;
+            let domain = self.domain_of(id);
+            let to = domain.and_then(|domain| self.free_slot(domain));
+            let Some(cap) = self.slots[slot].filter(|_| domain.is_some()) else {
+                self.drop_slot(slot, true);
+                self.places &= !(1 << place);
+                self.left.swap_remove(i);
+                return true;
+            };
+            if let Some(to) = to {
+                self.slots[slot] = None;
+                self.slots[to] = Some(cap);
+                self.places &= !(1 << place);
+                self.left.swap_remove(i);
+                return true;
+            }
+        }
+        false
     }
 
     fn free_place(&mut self, copy: Copied<SimKey>) {
@@ -488,6 +514,10 @@ impl Kernel for Naive {
         self.slots[to] = Some(Cap { revoke: cap.revoke && revoke, ..cap });
         true
     }
+    fn leave(&mut self, place: u32, domain: DomainId, _: u64) {
+        self.left.push((place, domain));
+        self.between();
+    }
     fn discard(&mut self, copy: Copied<SimKey>) {
         self.between();
         if self.mistake == Some(Mistake::OrphanIsKept) && matches!(copy, Copied::Fresh { .. }) {
@@ -593,7 +623,7 @@ impl SimKernel for Naive {
             self.drop_slot(slot, true);
             return true;
         }
-        (0..self.regions.len()).any(|region| self.reap_cnode(region, Keys::MAX))
+        (0..self.regions.len()).any(|region| self.reap_cnode(region, Keys::MAX)) || self.fetch_left()
     }
 
     fn make_unit(&mut self, unit: UnitId, pages: usize) -> bool {
