@@ -175,6 +175,7 @@ impl<
             debug_assert!(false, "credits bound what is under way");
             return Err(Refusal::Busy);
         }
+        self.announce(kernel, unit, &record.home);
         match event {
             HomeEvent::Receive { from, message: ToHome::Request(_) } => {
                 self.served[from.index()] += 1;
@@ -201,6 +202,18 @@ impl<
             kernel.cut_ended(unit, at, false);
         }
         Ok(())
+    }
+
+    /// Before anything is sent the kernel knows who will share the unit.
+    fn announce<M: Kernel<Key = K>>(&self, kernel: &mut M, unit: UnitId, home: &Home<K, N>) {
+        let Some(known) = kernel.idle(unit).filter(|_| home.live) else {
+            return;
+        };
+        let sharers = CoreSet(known.sharers.0 | home.sharers.0);
+        let idle = Idle { live: true, zeroed: home.zeroed, sharers };
+        if known != idle {
+            kernel.will_share(unit, idle);
+        }
     }
 
     fn send(&mut self, unit: UnitId, effects: &HomeEffects<K>, tag: u64) {

@@ -4,7 +4,8 @@ use capops::{CoreId, CoreSet, Holder, HolderEffects, HolderEvent, Refusal, ToHom
 
 use crate::{DomainId, UnitId, WireKey};
 
-/// A unit at its home while nothing goes on: what its slot in the kernel remembers.
+/// A unit at its home: what its slot in the kernel remembers. While something goes on with it, `live` and `zeroed` are true of
+/// it, and the sharers are at least those that there are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Idle {
     /// Whether it is handed out.
@@ -113,7 +114,11 @@ pub trait Kernel {
 
     /// A unit of this core's memory server.
     fn idle(&self, unit: UnitId) -> Option<Idle>;
-    /// Nothing goes on with the unit any more.
+    /// Something of the unit is about to be handed to a core: before the first message of that leaves, the slot has to
+    /// remember that the unit is handed out, that its memory is not zero any more, and that this core shares it, too. Whatever becomes of
+    /// this monitor, nothing that others hold is then taken for exclusive or free, and no dirty memory for clean.
+    fn will_share(&mut self, unit: UnitId, idle: Idle);
+    /// Nothing goes on with the unit any more: what is to be remembered from now on, `zeroed` as well as the sharers.
     fn set_idle(&mut self, unit: UnitId, idle: Idle);
     /// The first unit of this core's memory server behind this one: all, in some order.
     fn next_unit(&self, after: Option<UnitId>) -> Option<UnitId>;

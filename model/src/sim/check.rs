@@ -157,6 +157,11 @@ impl<M: SimKernel, const N: usize, const HOMES: usize, const HOLDERS: usize, con
             let (live, sharers) = record.map_or((idle.live, idle.sharers), |it| (it.live, it.sharers));
             let now = UnitNow { unit, range: within(page, page + pages), live, sharers };
             covered |= if live { now.range } else { 0 };
+            let forgets = (0..N)
+                .any(|c| sharers.has(capops::CoreId(c as u8)) && !idle.sharers.has(capops::CoreId(c as u8)));
+            if live && (!idle.live || idle.zeroed || forgets) {
+                return broken("I5", format!("{unit:?} is shared by {sharers:?}, its kernel knows {idle:?}"));
+            }
             self.check_unit(&now, held)?;
             if let Some(record) = record {
                 self.check_sends(record, region)?;

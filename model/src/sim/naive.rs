@@ -448,6 +448,9 @@ impl Kernel for Naive {
     fn idle(&self, unit: UnitId) -> Option<Idle> {
         self.unit(unit).map(|(_, idle)| idle)
     }
+    fn will_share(&mut self, unit: UnitId, idle: Idle) {
+        self.set_idle(unit, idle);
+    }
     fn set_idle(&mut self, unit: UnitId, idle: Idle) {
         let (region, page) = place(unit);
         if let Some((_, old)) = &mut self.region(region as u8).units[page] {
