@@ -27,10 +27,10 @@ use abi::CapType;
 use tree::NONE;
 
 use crate::db::View;
+use crate::key::Key;
 use crate::machine::Machine;
 use crate::slot::{Flags, Slot, SlotRef};
 use crate::types::Container;
-use crate::key::Key;
 use crate::{Db, Progress, cost};
 
 /// Zombies that an estate takes in beside its first: the L2CNodes of a domain with 65,000 capabilities. Few in tests, so
@@ -153,7 +153,9 @@ impl Db {
         }
         let s = m.slot(SlotRef(node));
         let object = match s.ty {
-            CapType::EndPoint | CapType::Notify => self.find(m, &Key::new(CapType::Dispatcher, s.base, s.size, 0)),
+            CapType::EndPoint | CapType::Notify => {
+                self.find(m, &Key::new(CapType::Dispatcher, s.base, s.size, 0))
+            }
             _ => node,
         };
         if !m.slot(SlotRef(object)).is(Flags::ZOMBIE) {

@@ -248,10 +248,8 @@ fn check_zombies(db: &Db, m: &Fake) {
     let mut zombies: BTreeSet<SlotRef> =
         m.occupied().filter(|(_, s)| s.is(Flags::ZOMBIE)).map(|(slot, _)| slot).collect();
     assert_eq!(db.reaping, 0);
-    let parked: Vec<u32> = (zombies.iter().copied())
-        .filter(|z| m.slot(*z).is(Flags::FROZEN))
-        .map(|z| z.0)
-        .collect();
+    let parked: Vec<u32> =
+        (zombies.iter().copied()).filter(|z| m.slot(*z).is(Flags::FROZEN)).map(|z| z.0).collect();
     assert_eq!(parked.len(), db.parked as usize, "estates that wait");
     let (mut queue, mut first, mut before) = (Vec::new(), db.zombies, 0);
     while first != 0 {

@@ -376,7 +376,8 @@ fn what_comes_back_from_others_is_not_zero_whether_or_not_something_was_made_of_
     // As a whole to another core, which sends a part.
     w.db.set_sharers(&mut w.m, unit, CoreSet::only(core), HOME).unwrap();
     w.db.set_sharers(&mut w.m, unit, CoreSet::only(core).with(HOME), HOME).unwrap();
-    let part = Arrival { unit: (page(RAM_PAGE), 64 * P), home: HOME, ..arrival(CapType::Frame, page(RAM_PAGE), P) };
+    let part =
+        Arrival { unit: (page(RAM_PAGE), 64 * P), home: HOME, ..arrival(CapType::Frame, page(RAM_PAGE), P) };
     deliver(&mut w, &part, B).unwrap();
     w.db.set_sharers(&mut w.m, unit, CoreSet::only(HOME), HOME).unwrap();
     assert_eq!(ram(&mut w), Err(ErrorKind::UnitNotZeroed));
