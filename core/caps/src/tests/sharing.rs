@@ -3,9 +3,11 @@
 use abi::{CapType, ErrorKind, PAGE_SIZE, Rights};
 use capops::{CoreId, CoreSet, Held};
 
+use super::random::Dice;
 use super::scenes::{A, B, C, MEMORY, UNIT, frame_window, with_address_space, with_memory};
 use super::world::{DEVICES, RAM, RAM_PAGE, World, other, page, slot};
 use crate::fake::MEMORY_BASE;
+use crate::frozen::BUSY;
 use crate::key::Key;
 use crate::slot::{Flags, SlotRef};
 use crate::{Arrival, Ask, Db, Making, MapArgs, Progress, RetypeArgs, UnitView, cost};
@@ -537,14 +539,14 @@ fn neither_a_cnode_nor_a_root_takes_a_unit_along_that_is_frozen() {
 #[test]
 fn a_sweep_does_not_wait_for_its_own_unit() {
     let mut w = with_memory();
-    w.retype(slot(MEMORY), CapType::Dispatcher, 0, 0, 1, slot(A)).unwrap();
+    w.retype(slot(MEMORY), CapType::Dispatcher, 32 * P, 0, 1, slot(A)).unwrap();
     w.retype(slot(A), CapType::Notify, 3, 0, 2, slot(B)).unwrap();
-    w.retype(slot(MEMORY), CapType::Frame, 8 * P, P, 4, slot(C)).unwrap();
-    // Moved by whoever has it, into the object made of it.
-    let unit = SlotRef::at(page(RAM_PAGE)).plus(1);
-    w.db.relocate(&mut w.m, slot(UNIT), unit);
-    w.check();
-    w.db.freeze(&mut w.m, unit, &key(CapType::Ram, 0, 64), false).unwrap();
+    w.retype(slot(MEMORY), CapType::Frame, 40 * P, P, 4, slot(C)).unwrap();
+    w.delete(slot(MEMORY)).unwrap();
+    // What is left behind comes into an object over itself.
+    let unit = SlotRef::at(page(RAM_PAGE + 32)).plus(1);
+    w.trim(slot(UNIT), 8, 8, unit).unwrap();
+    w.db.freeze(&mut w.m, unit, &key(CapType::Ram, 16, 48), false).unwrap();
     while w.db.sweep_within(&mut w.m, unit, cost::DELETE).unwrap() == Progress::More {
         w.check();
     }
@@ -552,6 +554,86 @@ fn a_sweep_does_not_wait_for_its_own_unit() {
     // Now that it is settled it goes, and the dispatcher after it.
     w.reap();
     assert!(w.get(unit).is_empty());
-    w.retype(slot(RAM), CapType::Unit, 0, 64 * P, 1, slot(C)).unwrap();
+    w.retype(slot(RAM), CapType::Unit, 16 * P, 48 * P, 1, slot(C)).unwrap();
     w.tear_down();
+}
+
+/// Units in CNodes that die, in whatever state and order: those that are not settled stay, and all end in the end.
+#[test]
+fn units_that_are_not_settled_outlive_everything() {
+    for seed in 0..if cfg!(debug_assertions) { 12 } else { 300 } {
+        let d = &mut Dice(seed);
+        let mut w = with_memory();
+        let cnode = |i: u64| slot(A + i as u32);
+        let inside = |i: u64, n: u64| SlotRef::at(page(RAM_PAGE + 4 * i)).plus(1 + n as u32);
+        for i in 0..6 {
+            // In each other, or where the test finds them.
+            let dst = if i > 0 && d.one_in(2) { inside(d.below(i), 8 + i) } else { cnode(i) };
+            w.retype(slot(MEMORY), CapType::L2CNode, i * 4 * P, 0, 1, dst).unwrap();
+        }
+        let mut units = Vec::new();
+        for i in 0..12 {
+            let unit = inside(d.below(6), i % 8);
+            if w.retype(slot(RAM), CapType::Unit, (64 + 2 * i) * P, 2 * P, 1, unit).is_ok() {
+                while w.db.zero_unit(&mut w.m, unit).unwrap() == Progress::More {}
+                units.push(unit);
+                let _ = w.retype(unit, CapType::Ram, 0, 2 * P, 1, slot(C + i as u32));
+            }
+        }
+        for _ in 0..80 {
+            let unit = d.pick(&units);
+            let held_up: Vec<SlotRef> =
+                units.iter().copied().filter(|u| w.db.holds_up(w.get(*u)).is_err()).collect();
+            let live = w.db.unit(&w.m, unit).is_ok();
+            let budget = cost::DELETE * (1 + d.below(6) as u32);
+            let settled = match d.below(10) {
+                0 | 1 if live => {
+                    let sharers = d.pick(&[CoreSet::NONE, CoreSet::only(HOME), CoreSet::only(CoreId(1))]);
+                    let _ = w.db.set_sharers(&mut w.m, unit, sharers, HOME);
+                    true
+                }
+                2 if live && w.get(unit).aux32 & BUSY != 0 => w.db.conclude(&mut w.m, unit).is_ok(),
+                2 if live => {
+                    w.db.set_busy(&mut w.m, unit, true);
+                    false
+                }
+                3 if live && !w.get(unit).is(Flags::FROZEN) => {
+                    let top = Key::new(CapType::Ram, w.get(unit).base, 2 * P, 0);
+                    let _ = w.db.freeze(&mut w.m, unit, &top, false);
+                    false
+                }
+                3 | 4 if live => w.db.sweep_within(&mut w.m, unit, budget).is_ok(),
+                5 | 6 => {
+                    let _ = w.db.delete_within(&mut w.m, cnode(d.below(6)), budget);
+                    false
+                }
+                7 => {
+                    let _ = w.db.revoke_within(&mut w.m, d.pick(&[slot(RAM), slot(MEMORY)]), budget);
+                    false
+                }
+                _ => {
+                    let _ = w.db.step(&mut w.m, budget);
+                    false
+                }
+            };
+            w.check();
+            for u in held_up {
+                assert!(
+                    settled && u == unit || w.db.unit(&w.m, u).is_ok(),
+                    "a unit that is not settled has gone"
+                );
+            }
+        }
+        for unit in units {
+            if w.db.unit(&w.m, unit).is_ok() {
+                w.db.set_sharers(&mut w.m, unit, CoreSet::NONE, HOME).unwrap();
+                while w.db.sweep(&mut w.m, unit) == Ok(Progress::More) {}
+                let _ = w.db.conclude(&mut w.m, unit);
+            }
+            w.check();
+        }
+        w.reap();
+        assert_eq!(w.db.parked, 0);
+        w.tear_down();
+    }
 }
