@@ -220,9 +220,6 @@ impl<
         for (cores, message) in effects.sends.into_iter().flatten() {
             let tag = if let ToCore::Deliver { .. } = message { tag } else { 0 };
             for core in cores.iter() {
-                if let ToCore::Done(_) = message {
-                    self.served[core.index()] -= 1;
-                }
                 self.push(core, Message { unit, body: Body::ToCore(message), tag });
             }
         }

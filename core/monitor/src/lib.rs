@@ -16,7 +16,7 @@
 //! # Why every queue has a bound
 //!
 //! Let C be the credits: a core has at most C unanswered requests at each home ([`Monitor::work`] starts no more, and the home
-//! refuses more). Let S be what the home's own memory server may have under way: one for an allocation, two for a cut.
+//! refuses more; a request counts there until its answer has left). Let S be what the home's own memory server may have under way: one for an allocation, two for a cut.
 //!
 //! 1. *Units under way at a home.* A unit that is not quiet has a request waiting or an operation active. Each waiting
 //!    request, and each send, retype or revocation, is the unanswered request of one core: at most `N * C`. Each other operation
@@ -30,7 +30,8 @@
 //! 5. *Holders under way on a core.* One is frozen (its home has the unit under way: at most HOMES a home) or has an
 //!    unanswered request (at most C a home): `HOLDERS >= N * (HOMES + C)` suffices.
 //!
-//! [`Monitor::new`] refuses smaller numbers. A peer that sends what it may not is refused before anything changes.
+//! [`Monitor::new`] refuses smaller numbers. All monitors of a machine have the same budget: a peer that sends more requests than its
+//! credit, or as a home more that waits for answers than HOMES, is refused and reported before anything changes.
 //!
 //! # What a call costs
 //!

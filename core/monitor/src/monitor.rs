@@ -1,6 +1,6 @@
 //! The state of a monitor, its events, and the work that is left between them.
 
-use capops::{CoreId, CoreSet, Holder, HolderEvent, Home, HomeEvent, MAX_CORES, Refusal};
+use capops::{CoreId, CoreSet, Holder, HolderEvent, Home, HomeEvent, MAX_CORES, Refusal, ToCore, ToHome};
 
 use crate::clients::{Clients, Full};
 use crate::holders::Busy;
@@ -45,8 +45,10 @@ pub struct Monitor<
     /// How many units have a request that can be begun, and where the last one was.
     pub(crate) ready: usize,
     ready_place: usize,
-    /// Unanswered requests of each core at this home.
+    /// Requests of each core at this home of which the answer has not left.
     pub(crate) served: [u8; N],
+    /// Answers to each core, as a home, that wait for room.
+    answers: [usize; N],
     /// What the memory server has under way.
     pub(crate) server: u8,
     out: [Fifo<Message<K>, OUT>; N],
@@ -104,6 +106,7 @@ impl<
             ready: 0,
             ready_place: 0,
             served: [0; N],
+            answers: [0; N],
             server: 0,
             out: [const { Fifo::new() }; N],
             walk: Walk::Done,
@@ -148,6 +151,7 @@ impl<
         }
         self.up = self.up.without(core);
         self.out[core.index()].clear();
+        self.answers[core.index()] = 0;
         self.clients.unblock(core);
         self.walk = Walk::Busy;
     }
@@ -237,6 +241,11 @@ impl<
             return None;
         }
         if let Some(message) = self.out[to.index()].pop() {
+            match message.body {
+                Body::ToCore(ToCore::Done(_)) => self.served[to.index()] -= 1,
+                body if is_answer(&body) => self.answers[to.index()] -= 1,
+                _ => {}
+            }
             return Some(message);
         }
         let unit = kernel.next_emptied(to)?;
@@ -251,12 +260,29 @@ impl<
             _ if !self.up.has(from) => Err(Refusal::Stopped),
             Body::ToHome(_) if unit.home != self.core => Err(Refusal::Nonsense),
             Body::ToCore(_) if unit.home != from => Err(Refusal::Nonsense),
+            Body::ToCore(message) if !self.may_be_asked(unit, message) => Err(Refusal::Nonsense),
             Body::ToHome(message) => self.home_step(kernel, unit, HomeEvent::Receive { from, message }, tag),
             Body::ToCore(message) => self.take_from_home(kernel, unit, message, tag),
         };
         if let Err(why) = done {
             self.refuse(kernel, Nonsense { from, unit: Some(unit), why });
         }
+    }
+
+    /// A home has no more units under way than it has records, and one message for each that waits for an answer of this core.
+    fn may_be_asked(&self, unit: UnitId, message: ToCore<K>) -> bool {
+        if let ToCore::Done(_) = message {
+            return true;
+        }
+        let of_home = self.holders.iter().filter(|(id, _)| id.home == unit.home);
+        let (mut frozen, mut owed) = (0, self.answers[unit.home.index()]);
+        for (_, busy) in of_home {
+            frozen += usize::from(busy.holder.frozen.is_some());
+            // The answer of a sweep comes when it ends.
+            owed += usize::from(busy.is_sweeping());
+        }
+        let marks = matches!(message, ToCore::Mark { .. });
+        owed < HOMES && !(marks && frozen >= HOMES)
     }
 
     fn refuse<M: Kernel<Key = K>>(&mut self, kernel: &mut M, nonsense: Nonsense) {
@@ -270,6 +296,7 @@ impl<
     /// Puts a message into the queue to a core.
     pub(crate) fn push(&mut self, to: CoreId, message: Message<K>) {
         if self.up.has(to) {
+            self.answers[to.index()] += usize::from(is_answer(&message.body));
             let pushed = self.out[to.index()].push(message);
             assert!(pushed.is_ok(), "a queue between monitors has a bound, and was made for it");
         }
@@ -323,4 +350,9 @@ impl<
             && self.out.iter().all(|queue| queue.len() == 0)
             && matches!(self.walk, Walk::Done)
     }
+}
+
+/// Whether it answers a message of a home: one that waits for it.
+fn is_answer<K>(body: &Body<K>) -> bool {
+    matches!(body, Body::ToHome(message) if !matches!(message, ToHome::Request(_) | ToHome::Gone))
 }

@@ -463,3 +463,31 @@ fn a_retype_for_which_the_domain_has_no_room_is_not_said_to_be_done() {
     machine.end(2, 0);
     assert_eq!(reclaimed(&machine.settle()).len(), 2);
 }
+
+#[test]
+fn a_peer_that_ignores_its_credit_is_refused() {
+    let mut machine = Machine::new();
+    machine.allocate(0, 1);
+    let request = Request::Send { key: ram(0), to: core(0) };
+    let say = |body| Message { unit: unit(0), body, tag: 0 }.encode();
+    // It never takes its answers: more requests than its credit are not taken either.
+    for _ in 0..100 {
+        machine.deliver(1, 0, say(Body::ToHome(ToHome::Request(request))));
+        while machine.work(0) {}
+    }
+    assert_eq!(machine.cores[0].monitor.nonsense(), 100 - u64::from(LIMITS.credits));
+    assert_eq!(machine.cores[0].monitor.queued(core(1)).count(), LIMITS.credits as usize);
+    while machine.packet(0, 1) {}
+    machine.deliver(1, 0, say(Body::ToHome(ToHome::Request(request))));
+    assert_eq!(machine.cores[0].monitor.nonsense(), 100 - u64::from(LIMITS.credits));
+}
+
+#[test]
+fn a_home_that_does_not_wait_for_answers_is_refused() {
+    let mut machine = Machine::new();
+    let survey = Body::<SimKey>::ToCore(capops::ToCore::Survey { at: 4 * PAGE });
+    let words = Message { unit: unit(0), body: survey, tag: 0 }.encode();
+    (0..100).for_each(|_| machine.deliver(0, 1, words));
+    assert_eq!(machine.cores[1].monitor.nonsense(), 90, "it may have ten units under way");
+    assert_eq!(machine.cores[1].monitor.queued(core(0)).count(), 10);
+}
