@@ -2,7 +2,7 @@
 //!
 //! [`world`] is the system that is checked: cores, units, messages, users, over [`capops`]. [`cost`] counts its messages.
 //!
-//! [`sim`] is a whole machine at random: the monitors as they ship, kernels, domains, memory servers.
+//! [`sim`] is a whole machine at random: the monitors as they will run, kernels, domains, memory servers.
 //!
 //! A system is what implements [`system::System`]. [`explore`] looks at all its states and steps, [`liveness`] for what goes on for
 //! ever and must not, and [`story`] tells how it comes to what is wrong. [`runs`] are the runs there are. [`toys`] are systems of

@@ -33,6 +33,8 @@
 //! [`Monitor::new`] refuses smaller numbers. All monitors of a machine have the same budget: a peer that sends more requests than its
 //! credit, or as a home more that waits for answers than HOMES, is refused and reported before anything changes.
 //!
+//! No server runs it yet, and no kernel offers [`Kernel`] so far: the simulation in `model` runs it as it will run.
+//!
 //! # What a call costs
 //!
 //! One step of `capops`, and walks over the records of what is under way and over the domains, which are few: their number is fixed.

@@ -1,4 +1,4 @@
-//! What the simulation needs of a kernel, so that the naive one and the real mapping database can take each other's place.
+//! What the simulation needs of a kernel: what a monitor needs, and what domains do. There is a naive one.
 
 use capops::{Holder, Refusal, Verdict};
 use monitor::{DomainId, Idle, Kernel, Nonsense, UnitId};

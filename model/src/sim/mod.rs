@@ -1,14 +1,16 @@
-//! Whole-system simulation: the monitors that ship, on many cores, with kernels, domains, memory servers and rings around
+//! Whole-system simulation: the monitors as they will run, on many cores, with kernels, domains, memory servers and rings around
 //! them, driven by random numbers.
 //!
 //! ```text
-//!   domains ─ copy, mint, retype, revoke, delete, store ──► SimKernel (naive, or the real database)
+//!   domains ─ copy, mint, retype, revoke, delete, store ──► SimKernel (a naive one)
 //!      │ ask                                                    ▲
 //!      ▼                                                        │ Kernel
-//!   Monitor (core/monitor: as it ships) ────────────────────────┘
+//!   Monitor (core/monitor: all of it) ──────────────────────────┘
 //!      │ take, receive
 //!   rings of few packets, each way between each two cores: drained at random
 //! ```
+//!
+//! Domains also run between the calls that one event of a monitor makes to its kernel: they copy, revoke and delete there.
 //!
 //! One seed decides a run. After every step all regions that the step touched are checked (`check.rs`); at the end all domains
 //! end, everything comes to rest, and all memory has to be back at its servers. A violation names its seed and step, and
