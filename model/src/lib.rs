@@ -1,4 +1,4 @@
-//! Checking the capability protocol before it runs: every state of small systems, with the code that ships.
+//! Checking the capability protocol before it runs: every state of small systems, with the code of `capops` itself.
 //!
 //! [`world`] is the system that is checked: cores, units, messages, users, over [`capops`]. [`cost`] counts its messages.
 //!

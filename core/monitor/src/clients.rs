@@ -23,7 +23,7 @@ pub struct Ask<K> {
     pub token: u64,
     /// The slot of the monitor with the copy that came with the request: it pins the capability.
     pub place: u32,
-    /// The unit of the capability.
+    /// The unit of the capability. When the request starts it is the one of what is in `place`: see [`crate::Kernel::pinned`].
     pub unit: UnitId,
     /// What is asked.
     pub request: Request<K>,
