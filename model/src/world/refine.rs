@@ -46,7 +46,7 @@ impl<const N: usize> World<N> {
         outcome: Option<Verdict>,
         more: bool,
     ) -> Result<(), Violation> {
-        let (after, u, k) = (self.abstraction(state), self.place(u), core.index());
+        let (after, unit, u, k) = (self.abstraction(state), u, self.place(u), core.index());
         let mut want = *before;
         let mine = &mut want[u][k];
         match event {
@@ -69,7 +69,8 @@ impl<const N: usize> World<N> {
             HolderEvent::Receive { message: ToCore::Deliver { key, exclusive }, .. }
                 if after[u][k] & key.bit() != 0 =>
             {
-                self.legal_delivery(state, before, u, key, exclusive)?;
+                let orphaned = self.is_orphaned(state, unit);
+                legal_delivery(&before[u], key, exclusive, orphaned)?;
                 *mine |= key.bit();
             }
             HolderEvent::Receive { message: ToCore::Done(_), .. } => {
@@ -85,22 +86,14 @@ impl<const N: usize> World<N> {
         same(&want, &after, || format!("core {k}: {event:?}"))
     }
 
-    fn legal_delivery(
-        &self,
-        state: &State<N>,
-        before: &Abstract<N>,
-        u: usize,
-        key: Cap,
-        exclusive: bool,
-    ) -> Result<(), Violation> {
-        let held = before[u].iter().any(|have| have & key.bit() != 0);
-        let first = exclusive && before[u].iter().all(|have| have & key.overlap() == 0);
-        // What a core sent before it stopped may arrive when nobody else has it.
-        let orphan = state.stopped.is_some();
-        if held || first || orphan {
-            return Ok(());
-        }
-        Err(violation("R", format!("{key} is delivered, but nobody has it")))
+    /// Whether what is on its way may have lost its source: its sender has stopped, or the home, of whom the sender waits for
+    /// nothing any more then.
+    fn is_orphaned(&self, state: &State<N>, unit: usize) -> bool {
+        let sender = match state.units[unit].home.active {
+            Active::Send { by, .. } => Some(by),
+            _ => None,
+        };
+        state.stopped.is_some() && (state.stopped == sender || !self.home_is_up(state, unit))
     }
 
     pub(super) fn check_home(
@@ -127,6 +120,20 @@ impl<const N: usize> World<N> {
         }
         same(&want, &after, || format!("home: {event:?}"))
     }
+}
+
+fn legal_delivery<const N: usize>(
+    before: &[Set; N],
+    key: Cap,
+    exclusive: bool,
+    orphaned: bool,
+) -> Result<(), Violation> {
+    let held = before.iter().any(|have| have & key.bit() != 0);
+    let first = exclusive && before.iter().all(|have| have & key.overlap() == 0);
+    if held || first || orphaned {
+        return Ok(());
+    }
+    Err(violation("R", format!("{key} is delivered, but nobody has it")))
 }
 
 /// What dies on a core when `top` is revoked.
