@@ -1,9 +1,11 @@
-//! What the boot core's kernel tells `init`: a page of facts and the capabilities that go with them.
+//! What a core's kernel tells the `init` of that core: a page of facts and the capabilities that go with them.
 
 /// L1 index of the CNode with the boot capabilities of `init`.
 pub const BOOT_CNODE: u64 = 2;
 /// Address where `init` finds the [`BootInfo`].
 pub const BOOT_INFO_BASE: u64 = crate::layout::START_END;
+/// Most cores of a machine.
+pub const MAX_CORES: usize = 16;
 /// Most regions that a [`BootInfo`] tells.
 pub const MAX_REGIONS: usize = 32;
 /// Most devices that a [`BootInfo`] tells.
@@ -25,6 +27,8 @@ pub enum RegionKind {
     DeviceTree = 3,
     /// Devices: a PhysAddr capability.
     Devices = 4,
+    /// On a core that another has started: the memory that its monitor shares with that core's, a Frame capability.
+    Monitor = 5,
 }
 
 /// A region of physical memory and the capability to it.
@@ -77,7 +81,7 @@ pub struct BootInfo {
     pub magic: u64,
     /// Cores of the machine.
     pub cores: u32,
-    /// The core that booted.
+    /// This core.
     pub core: u32,
     /// Bytes of RAM in all.
     pub ram_bytes: u64,

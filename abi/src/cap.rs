@@ -42,11 +42,13 @@ pub enum CapType {
     Kernel = 17,
     /// A range of unforgeable numbers.
     Id = 18,
+    /// A notification of some core, by core and bit of that core's doorbell: `WRITE` rings it. Only monitors make them.
+    Doorbell = 19,
 }
 
 impl CapType {
     /// All types, in the order of their numbers.
-    pub const ALL: [CapType; 19] = [
+    pub const ALL: [CapType; 20] = [
         CapType::Null,
         CapType::PhysAddr,
         CapType::Ram,
@@ -66,6 +68,7 @@ impl CapType {
         CapType::IrqSource,
         CapType::Kernel,
         CapType::Id,
+        CapType::Doorbell,
     ];
 
     /// The type with this number, if there is one.
@@ -125,6 +128,10 @@ impl Rights {
         Rights(self.0 | other.0)
     }
 }
+
+/// Notifications of a core that other cores can ring at a time. A Doorbell of bit b of core c is the number
+/// `c * DOORBELL_BITS + b`.
+pub const DOORBELL_BITS: u64 = 4096;
 
 /// Slots of an L2 CNode.
 pub const L2_SLOTS: u64 = 256;

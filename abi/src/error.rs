@@ -109,6 +109,12 @@ kinds! {
     TooSmall = 42, "the object is too small";
     /// The monitor works on a capability of the same unit: try again when it is done.
     Pending = 43, "the monitor works on this memory: try again when it is done";
+    /// The machine has no core of this number.
+    NoCore = 44, "the machine has no core of this number";
+    /// The core has been started already.
+    CoreRuns = 45, "the core runs already";
+    /// Firmware did not start the core.
+    CoreFailed = 46, "firmware could not start the core";
 }
 
 /// What a refused system call returns in `x0`: `kind | argument << 8`, never 0.

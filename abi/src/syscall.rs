@@ -101,7 +101,7 @@ syscalls! {
     /// `x0` own EndPoint (READ); `x1` capability address of an empty slot for the next capability, or 0. Wakes a sender that
     /// met `NoLandingSlot`, as `EndpointDrained` does.
     EndpointLanding = 25;
-    /// `x0` Notify (WRITE).
+    /// `x0` Notify or Doorbell (WRITE).
     NotifySignal = 26;
     /// `x0` IrqSource of one interrupt; `x1` Notify (WRITE): each interrupt signals it and is masked until `IrqAck`.
     IrqBind = 27;
@@ -129,6 +129,44 @@ syscalls! {
     /// is left before and behind are units of their own. (`x3`, `x4`) empty slot for the one behind; it stays empty if
     /// nothing is left on one of the sides. Error `Overlap` when a capability covers any of the part.
     UnitTrim = 37;
+    /// `x0` Kernel; `x1` core; `x2` root Ram, of which nothing was made: what that core gets, at least 32 MiB. It is deleted. `x3`
+    /// Frame (READ, WRITE) that the monitors of both cores share. Errors `NoCore`, `CoreRuns`, `CoreFailed`.
+    CoreStart = 38;
+    /// `x0` Kernel; `x1` base, `x2` bytes of a frame that another monitor gives this one; (`x3`, `x4`) slot for a Frame (READ, WRITE).
+    MonitorFrame = 39;
+    /// `x0` Kernel; `x1` Notify (WRITE); `x2` bit that it is to have, or `u64::MAX`: other cores can ring it from now on. `x1` the bit.
+    NotifyExport = 40;
+    /// `x0` Kernel; `x1` core; `x2` bit; (`x3`, `x4`) slot for a Doorbell (WRITE).
+    DoorbellMake = 41;
+    /// `x0` Kernel; `x1` EndPoint. `x1` [`EndpointRelation`]; `x2` the event of the caller's that it is about.
+    EndpointPeer = 42;
+}
+
+/// How an endpoint stands to the dispatcher that asks (`EndpointPeer`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum EndpointRelation {
+    /// It is somebody's, and not connected.
+    Unconnected = 0,
+    /// It is connected to an endpoint of the caller.
+    ConnectedToOwn = 1,
+    /// It is connected to somebody else, or was connected to one that is gone.
+    ConnectedElsewhere = 2,
+    /// It is the caller's own.
+    Own = 3,
+}
+
+impl EndpointRelation {
+    /// The relation with this number, if there is one.
+    pub const fn from_number(number: u64) -> Option<EndpointRelation> {
+        match number {
+            0 => Some(EndpointRelation::Unconnected),
+            1 => Some(EndpointRelation::ConnectedToOwn),
+            2 => Some(EndpointRelation::ConnectedElsewhere),
+            3 => Some(EndpointRelation::Own),
+            _ => None,
+        }
+    }
 }
 
 /// Flag of [`Syscall::Map`]: fill the window at once.

@@ -41,7 +41,7 @@ pub(crate) struct UnitList {
 /// A capability that comes from nowhere: what the kernel finds or makes at boot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Root {
-    /// PhysAddr, Ram (which becomes a root), Frame, DevFrame, IrqSource, Kernel, Id, or a CNode, VNode, Dispatcher.
+    /// PhysAddr, Ram (which becomes a root), Frame, DevFrame, IrqSource, Kernel, Id, Doorbell, or a CNode, VNode, Dispatcher.
     pub ty: CapType,
     /// What it allows.
     pub rights: Rights,
@@ -202,6 +202,41 @@ impl Db {
         let new = New { ty, rights, flags, page: 0, base, size, aux32: 0, aux64 };
         self.add_node(m, slot, &new, place);
         Ok(())
+    }
+
+    /// As [`Db::insert_root`], or a further copy if there is such a capability already.
+    ///
+    /// # Errors
+    /// Those of [`Db::insert_root`].
+    pub fn insert_number<M: Machine>(
+        &mut self,
+        m: &mut M,
+        slot: SlotRef,
+        root: &Root,
+    ) -> Result<(), ErrorKind> {
+        check_root(root)?;
+        let there = self.find(m, &Key::new(root.ty, root.base, root.size, 0));
+        if there == NONE {
+            self.insert_root(m, slot, root)
+        } else {
+            self.copy(m, SlotRef(there), slot, root.rights)
+        }
+    }
+
+    /// Checks that a capability is a root Ram, and the only one to any part of it.
+    ///
+    /// # Errors
+    /// `EmptySlot`, `InDelete`; `WrongType` for what is none; `UnitBusy` when there is a copy, something was made of it, or it
+    /// lies in another.
+    pub fn check_lone_root<M: Machine>(&self, m: &M, slot: SlotRef) -> Result<(), ErrorKind> {
+        let s = usable(m.slot(slot))?;
+        if s.ty != CapType::Ram || !s.is(Flags::ROOT) {
+            return Err(ErrorKind::WrongType);
+        }
+        let next = if self.is_last(m, slot) { self.next(m, slot) } else { slot };
+        let inside = !next.is_none() && m.slot(next).base < s.end();
+        let around = !self.innermost(m, &Key::of(s), s.base).is_none();
+        if inside || around { Err(ErrorKind::UnitBusy) } else { Ok(()) }
     }
 
     /// The last node that begins before `end`, and the last of those that also ends behind `base`.
@@ -381,7 +416,7 @@ fn check_root(root: &Root) -> Result<(), ErrorKind> {
 pub(crate) fn require_limit(ty: CapType, base: u64, size: u64) -> Result<(), ErrorKind> {
     let limit = match ty {
         CapType::PhysAddr | CapType::Frame | CapType::DevFrame => FRAME_LIMIT,
-        CapType::IrqSource | CapType::Id | CapType::Kernel => key::BASE_MASK,
+        CapType::IrqSource | CapType::Id | CapType::Kernel | CapType::Doorbell => key::BASE_MASK,
         _ => OBJECT_LIMIT,
     };
     match base.checked_add(size) {

@@ -61,7 +61,11 @@ impl Db {
             return self.unmap_action(m, slot);
         }
         if !self.is_last(m, slot) {
-            self.remove_copy(m, slot);
+            if ty == CapType::EndPoint {
+                self.remove_sender(m, slot);
+            } else {
+                self.remove_copy(m, slot);
+            }
             return true;
         }
         match ty {
@@ -79,6 +83,16 @@ impl Db {
                 end(m, &s);
                 true
             }
+        }
+    }
+
+    /// Removes a copy of an endpoint; if one is left, which may be its owner's, the machine is told.
+    #[inline(never)]
+    fn remove_sender<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
+        let s = *m.slot(slot);
+        self.remove_copy(m, slot);
+        if s.next == s.prev {
+            m.endpoint_alone(s.base(), s.index());
         }
     }
 

@@ -20,6 +20,7 @@ pub(crate) const fn space(ty: CapType) -> u64 {
         CapType::IrqSource => 1 << 60,
         CapType::Id => 2 << 60,
         CapType::Kernel => 3 << 60,
+        CapType::Doorbell => 4 << 60,
         _ => 0,
     }
 }

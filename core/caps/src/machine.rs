@@ -55,6 +55,8 @@ pub trait Machine {
     fn dispatcher_ends(&mut self, base: u64, size: u64);
     /// The last EndPoint or Notify capability of event `index` of a dispatcher is gone.
     fn event_ends(&mut self, dispatcher: u64, index: u32);
+    /// A capability to endpoint `index` of a dispatcher is gone, and one is left.
+    fn endpoint_alone(&mut self, dispatcher: u64, index: u32);
     /// The last capability to interrupts `first` to `first + count` is gone. Narrower and wider ones may exist; what is bound
     /// through a capability to a single interrupt ends only when `count` is 1.
     fn interrupts_end(&mut self, first: u64, count: u64);

@@ -103,6 +103,7 @@ const TABLE: [TypeRow; ROOT_ROW + 1] = {
         numbers(IrqSource),
         unique(0),
         numbers(Id),
+        TypeRow { makes: 0, ..numbers(Doorbell) },
         region(1, &[Ram, Unit]),
     ]
 };

@@ -54,6 +54,8 @@ pub(crate) struct Fake {
     pub ended_dispatchers: Vec<u64>,
     /// Events that have ended since the checker last looked.
     pub ended_events: Vec<(u64, u32)>,
+    /// Endpoints of which one capability is left, since the checker last looked.
+    pub alone: Vec<(u64, u32)>,
     /// Interrupts that have ended since the checker last looked.
     pub ended_interrupts: Vec<(u64, u64)>,
     /// Held slots that have been emptied.
@@ -76,6 +78,7 @@ impl Fake {
             asid_limit: 4,
             ended_dispatchers: Vec::new(),
             ended_events: Vec::new(),
+            alone: Vec::new(),
             ended_interrupts: Vec::new(),
             ended_held: Vec::new(),
             empty_units: 0,
@@ -190,6 +193,9 @@ impl Machine for Fake {
     }
     fn dispatcher_ends(&mut self, base: u64, _size: u64) {
         self.ended_dispatchers.push(base);
+    }
+    fn endpoint_alone(&mut self, dispatcher: u64, index: u32) {
+        self.alone.push((dispatcher, index));
     }
     fn event_ends(&mut self, dispatcher: u64, index: u32) {
         self.ended_events.push((dispatcher, index));
