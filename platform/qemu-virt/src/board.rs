@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use crate::console::Console;
-use crate::facts::{Conduit, Facts};
+use crate::facts::{Affinity, Conduit, Facts};
 use crate::gicv3::{Gic, Trigger, find_redistributor};
 use crate::mmio::Mmio;
 
@@ -30,13 +30,13 @@ impl Board {
         Console::new(unsafe { Mmio::new((window + facts.console.base) as usize) })
     }
 
-    /// Makes the board ready on the core that boots: interrupts all masked, timer off. `None` if the interrupt
-    /// controller has no redistributor for this core.
+    /// Makes the board ready on this core: its interrupts all masked, timer off. `first`: it is the core that boots, which
+    /// also sets up what all cores share. `None` if the interrupt controller has no redistributor for this core.
     ///
     /// # Safety
-    /// At EL1, once a boot. The registers of console, distributor and redistributors are mapped as device memory at
+    /// At EL1, once a core; `first` on one core, before any other starts. The registers of console, distributor and redistributors are mapped as device memory at
     /// `window` plus their physical address, for good.
-    pub unsafe fn start(facts: &Facts, window: u64) -> Option<Self> {
+    pub unsafe fn start(facts: &Facts, window: u64, first: bool) -> Option<Self> {
         // SAFETY: the caller's promise.
         let (console, distributor, redistributors) = unsafe {
             (
@@ -46,10 +46,12 @@ impl Board {
             )
         };
         let affinity = affinity();
-        let own = find_redistributor(&redistributors, facts.redistributors.size as usize, affinity)?;
+        let own = find_redistributor(&redistributors, facts.redistributors.size as usize, affinity.0)?;
         // SAFETY: `own` was found inside the mapped region.
         let gic = Gic::new(distributor, unsafe { redistributors.at(own) });
-        gic.start_distributor(affinity);
+        if first {
+            gic.start_distributor(affinity.0);
+        }
         gic.start_redistributor();
         CpuInterface::start();
         let timer = Timer;
@@ -58,12 +60,12 @@ impl Board {
     }
 }
 
-/// `Aff3.Aff2.Aff1.Aff0` of this core, a byte each, as GICR_TYPER has it.
-fn affinity() -> u32 {
+/// This core.
+pub fn affinity() -> Affinity {
     let mpidr: u64;
     // SAFETY: reads an identification register.
     unsafe { asm!("mrs {}, mpidr_el1", out(reg) mpidr, options(nomem, nostack, preserves_flags)) };
-    (mpidr & 0x00ff_ffff) as u32 | ((mpidr >> 32 & 0xff) << 24) as u32
+    Affinity::of(mpidr)
 }
 
 /// The CPU interface of the GICv3: system registers of this core (IHI 0069H, 12.2).
@@ -100,6 +102,16 @@ impl CpuInterface {
         unsafe { asm!("mrs {}, icc_iar1_el1", out(reg) intid, options(nostack, preserves_flags)) };
         // 1020 to 1023 mean "none for you".
         if intid < 1020 { Some(intid as u32) } else { None }
+    }
+
+    /// Makes a software-generated interrupt (0 to 15) pending on another core, after all that was written before it.
+    #[inline(always)]
+    pub fn signal(core: Affinity, intid: u32) {
+        // SAFETY: no memory is touched; the other core's kernel takes a spurious one for what it is (K1).
+        unsafe {
+            asm!("dsb ish", "msr icc_sgi1r_el1, {}", "isb", in(reg) core.sgi_word(intid),
+                 options(nostack, preserves_flags));
+        }
     }
 
     /// Ends an interrupt that was acknowledged.
@@ -198,7 +210,19 @@ pub struct Power {
     conduit: Conduit,
 }
 
-/// SYSTEM_OFF and SYSTEM_RESET (DEN 0022, 5.1).
+/// Why a core was not started (PSCI return codes, DEN 0022, 5.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartError {
+    /// It runs already, or is about to.
+    AlreadyOn,
+    /// There is no such core.
+    NoSuchCore,
+    /// Firmware failed, or cannot start cores.
+    Failed,
+}
+
+/// CPU_ON for 64-bit callers, SYSTEM_OFF and SYSTEM_RESET (DEN 0022, 5.1).
+const CPU_ON: u64 = 0xc400_0003;
 const SYSTEM_OFF: u64 = 0x8400_0008;
 const SYSTEM_RESET: u64 = 0x8400_0009;
 
@@ -218,14 +242,34 @@ impl Power {
         self.call(SYSTEM_RESET)
     }
 
-    fn call(&self, function: u64) -> ! {
-        // SAFETY: neither call returns, so nothing has to be kept.
+    /// Starts a core at physical address `entry`, with `context` in its `x0`, its MMU off.
+    pub fn start_core(&self, core: Affinity, entry: u64, context: u64) -> Result<(), StartError> {
+        match self.firmware(CPU_ON, [core.mpidr(), entry, context]) as i32 {
+            0 => Ok(()),
+            -2 => Err(StartError::NoSuchCore),
+            -4 | -5 => Err(StartError::AlreadyOn),
+            _ => Err(StartError::Failed),
+        }
+    }
+
+    fn firmware(&self, function: u64, [mut x1, mut x2, mut x3]: [u64; 3]) -> u64 {
+        let mut x0 = function;
+        // SAFETY: the SMC calling convention (DEN 0028): x0 to x17 are lost, memory of this core is not touched. What a core
+        // that is started does is the caller's business.
         unsafe {
             match self.conduit {
-                Conduit::Hvc => asm!("hvc #0", inlateout("x0") function => _, clobber_abi("C")),
-                Conduit::Smc => asm!("smc #0", inlateout("x0") function => _, clobber_abi("C")),
+                Conduit::Hvc => asm!("hvc #0", inlateout("x0") x0, inlateout("x1") x1, inlateout("x2") x2,
+                                     inlateout("x3") x3, clobber_abi("C")),
+                Conduit::Smc => asm!("smc #0", inlateout("x0") x0, inlateout("x1") x1, inlateout("x2") x2,
+                                     inlateout("x3") x3, clobber_abi("C")),
             }
         }
+        let _ = (x1, x2, x3);
+        x0
+    }
+
+    fn call(&self, function: u64) -> ! {
+        self.firmware(function, [0; 3]);
         loop {
             // SAFETY: waits for an interrupt, for ever, should firmware have refused.
             unsafe { asm!("wfi", options(nomem, nostack)) };

@@ -1,6 +1,6 @@
 //! What the device tree says about the machine, in the form that the kernel needs at boot.
 
-use abi::boot::{Device, DeviceKind, MAX_COMMAND_LINE, MAX_DEVICES};
+use abi::boot::{Device, DeviceKind, MAX_COMMAND_LINE, MAX_CORES, MAX_DEVICES};
 
 use crate::fdt::{Node, Tree, is_same, total_size};
 
@@ -14,6 +14,33 @@ pub struct Range {
     pub base: u64,
     /// Bytes.
     pub size: u64,
+}
+
+/// Which core: `Aff3.Aff2.Aff1.Aff0`, a byte each, as GICR_TYPER has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Affinity(pub u32);
+
+impl Affinity {
+    /// The affinity in a value of MPIDR_EL1.
+    pub const fn of(mpidr: u64) -> Self {
+        Self((mpidr & 0x00ff_ffff) as u32 | ((mpidr >> 32 & 0xff) << 24) as u32)
+    }
+
+    /// As MPIDR_EL1 has it, the other bits 0: what PSCI takes.
+    pub const fn mpidr(self) -> u64 {
+        (self.0 & 0x00ff_ffff) as u64 | ((self.0 >> 24) as u64) << 32
+    }
+
+    /// ICC_SGI1R_EL1 for interrupt `intid` (0 to 15) to this core alone (IHI 0069H, 12.2.20).
+    pub const fn sgi_word(self, intid: u32) -> u64 {
+        let [aff0, aff1, aff2, aff3] = self.0.to_le_bytes();
+        (aff3 as u64) << 48
+            | ((aff0 >> 4) as u64) << 44
+            | (aff2 as u64) << 32
+            | (intid as u64 & 15) << 24
+            | (aff1 as u64) << 16
+            | 1 << (aff0 & 15)
+    }
 }
 
 /// A list of at most `N` entries.
@@ -94,8 +121,8 @@ pub struct Facts {
     pub reserved: List<Range, MAX_RANGES>,
     /// The boot modules.
     pub initrd: Option<Range>,
-    /// Cores, started or not.
-    pub cores: u32,
+    /// Cores, started or not, in the order of the tree: the affinity of each, as [`Affinity`] has it.
+    pub cores: List<Affinity, MAX_CORES>,
     /// How PSCI is called.
     pub conduit: Conduit,
     /// Registers of the GICv3 distributor.
@@ -159,7 +186,7 @@ impl Facts {
             ram: List::new(),
             reserved: List::new(),
             initrd: None,
-            cores: 0,
+            cores: List::new(),
             conduit: Conduit::Hvc,
             distributor: Range::default(),
             redistributors: Range::default(),
@@ -174,7 +201,7 @@ impl Facts {
 
     fn take_node(&mut self, node: &Node) {
         if node.is("device_type", "cpu") {
-            self.cores += 1;
+            self.take_core(node);
         } else if node.is("device_type", "memory") {
             if node.is_enabled() {
                 self.take_ram(node);
@@ -187,6 +214,16 @@ impl Facts {
             self.conduit = if node.is("method", "smc") { Conduit::Smc } else { Conduit::Hvc };
         } else if node.is_enabled() {
             self.take_device(node);
+        }
+    }
+
+    /// The `reg` of a core is its MPIDR_EL1 without the bits that are no affinity (binding arm,cpus). One that firmware keeps to
+    /// itself ("fail") is left out; "disabled" says that it has to be started.
+    fn take_core(&mut self, node: &Node) {
+        if let Some((mpidr, _)) = node.reg().next()
+            && !node.is("status", "fail")
+        {
+            self.cores.push(Affinity::of(mpidr));
         }
     }
 

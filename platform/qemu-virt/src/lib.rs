@@ -21,9 +21,11 @@ pub mod mmio;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 mod board;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
-pub use board::{Board, CpuInterface, Interrupts, Power, Timer};
+pub use board::{Board, CpuInterface, Interrupts, Power, StartError, Timer, affinity};
 
 /// Name of the platform, as the banner and `BootInfo` tell it (at most 16 bytes).
 pub const NAME: &str = "qemu-virt";
 /// INTID of the virtual timer's interrupt: a PPI, the same on all server-like Arm boards (Arm BSA, DEN 0094).
 pub const TIMER_INTERRUPT: u32 = 27;
+/// INTID of the interrupt by which a kernel tells another that it has set notifications: an SGI.
+pub const DOORBELL_INTERRUPT: u32 = 0;

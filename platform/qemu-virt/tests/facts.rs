@@ -22,7 +22,8 @@ fn the_tree_of_qemu_tells_the_machine() {
     assert_eq!(facts.ram.as_slice(), [Range { base: 0x4000_0000, size: 0x4000_0000 }]);
     assert_eq!(facts.reserved.as_slice(), []);
     assert_eq!(facts.initrd, Some(Range { base: 0x4800_0000, size: 3_000_000 }));
-    assert_eq!(facts.cores, 4);
+    let affinities: Vec<u32> = facts.cores.as_slice().iter().map(|core| core.0).collect();
+    assert_eq!(affinities, [0, 1, 2, 3]);
     assert_eq!(facts.distributor, Range { base: 0x0800_0000, size: 0x1_0000 });
     assert_eq!(facts.redistributors, Range { base: 0x080a_0000, size: 0xf6_0000 });
     assert_eq!(facts.console, Range { base: 0x0900_0000, size: 0x1000 });
