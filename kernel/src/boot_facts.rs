@@ -12,22 +12,32 @@ pub const MAX_FREE: usize = 24;
 /// A list of physical ranges, by address, that do not overlap.
 pub type Ranges = List<Range, MAX_FREE>;
 
-/// The machine as the kernel finds it on the core that boots.
-#[derive(Clone, Debug)]
+/// The machine, and what of it is this core's. Plain numbers: a core that starts another writes them into its memory.
+#[derive(Clone, Copy, Debug)]
 pub struct BootFacts {
+    /// This core's number: its place among the machine's cores.
+    pub core: u32,
+    /// Physical address of all cores' [`Doorbell`](crate::doorbell::Doorbell)s; 0 on the core that boots, which makes them.
+    pub doorbells: u64,
+    /// What the monitor of this core shares with that of the core that started it; nothing on the core that boots.
+    pub monitor: Range,
+    /// The kernel's own pages of this core, besides text and constants.
+    pub own: Range,
     /// Name of the platform, at most 16 bytes.
     pub platform: &'static str,
     /// What the device tree says: cores, devices, command line.
     pub machine: Facts,
-    /// RAM in whole pages that nobody uses: not the kernel's, nor the boot modules', the device tree's or firmware's.
+    /// RAM in whole pages that is this core's and that nobody uses: not the kernel's, nor the boot modules', the device tree's
+    /// or firmware's.
     pub free: Ranges,
-    /// Physical addresses in whole pages that are neither RAM nor registers of devices that the kernel drives.
+    /// Physical addresses in whole pages that are neither RAM nor registers of devices that the kernel drives: none on cores
+    /// that others start.
     pub device_space: Ranges,
     /// The boot modules, to the byte. Nobody else uses the rest of their pages.
     pub modules: Option<Range>,
     /// The device tree, to the byte; the same holds for its pages.
     pub device_tree: Range,
-    /// The kernel's image and boot memory, whole pages.
+    /// The kernel's image and the boot pages of the core that booted, whole pages.
     pub kernel: Range,
     /// Bytes of RAM in all.
     pub ram_bytes: u64,
@@ -58,7 +68,34 @@ impl BootFacts {
         }
         let ram_bytes = ram.iter().map(|range| range.size).sum();
         let platform = crate::board::NAME;
-        Self { platform, machine, free, device_space, modules, device_tree, kernel, ram_bytes }
+        Self {
+            core: 0,
+            doorbells: 0,
+            monitor: Range::default(),
+            own: kernel,
+            platform,
+            machine,
+            free,
+            device_space,
+            modules,
+            device_tree,
+            kernel,
+            ram_bytes,
+        }
+    }
+
+    /// Whether this is the core that boots.
+    pub const fn is_first(&self) -> bool {
+        self.doorbells == 0
+    }
+
+    /// Makes these, a copy of another core's, those of core `core`: `share` is its RAM, the first `boot_bytes` its boot pages.
+    pub fn hand_over(&mut self, core: u32, share: Range, boot_bytes: u64, doorbells: u64, monitor: Range) {
+        (self.core, self.doorbells, self.monitor) = (core, doorbells, monitor);
+        self.own = Range { base: share.base, size: boot_bytes };
+        (self.free, self.device_space) = (Ranges::new(), Ranges::new());
+        self.free.push(share);
+        remove(&mut self.free, self.own);
     }
 
     /// The kernel's command line.
@@ -77,7 +114,7 @@ impl BootFacts {
             concat!("barreldish ", env!("CARGO_PKG_VERSION"), " (", env!("BARRELDISH_COMMIT"), ") on ");
         out.write_str(version)?;
         out.write_str(self.platform)?;
-        let cores = u64::from(self.machine.cores);
+        let cores = self.machine.cores.as_slice().len() as u64;
         let plural = if cores == 1 { "" } else { "s" };
         writeln!(out, ", {cores} core{plural}, {} MiB", self.ram_bytes >> 20)
     }

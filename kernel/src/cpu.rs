@@ -4,6 +4,7 @@ use abi::frame::Context;
 use abi::packet::Packet;
 use caps::Db;
 
+use crate::boot_facts::BootFacts;
 use crate::log::Log;
 use crate::machine::Machine;
 
@@ -28,8 +29,8 @@ pub struct Core {
     pub machine: Machine,
     /// The kernel's log.
     pub log: Log,
-    /// The core's number.
-    pub id: u32,
+    /// The machine, and what of it is this core's.
+    pub facts: &'static BootFacts,
     /// Bytes of RAM that the kernel keeps for itself.
     pub kernel_bytes: u64,
 }

@@ -188,7 +188,7 @@ pub struct Event {
     flags: u8,
     /// Packets put in so far, wrapping.
     pub tail: u32,
-    /// Capability address of the landing slot; 0: none.
+    /// Of an endpoint: capability address of the landing slot; 0: none. Of a notification: see [`Event::exported`].
     pub landing: u32,
     /// The dispatcher of the connected endpoint.
     pub peer: Option<DispatcherRef>,
@@ -216,6 +216,14 @@ impl Event {
     /// Starts a use.
     pub fn begin(&mut self, kind: EventKind) {
         self.kind = kind as u8;
+    }
+    /// Of a notification: the bit of this core's doorbell by which others ring it.
+    pub fn exported(&self) -> Option<u32> {
+        if self.kind() == EventKind::Notify { self.landing.checked_sub(1) } else { None }
+    }
+    /// Sets that, of a notification.
+    pub fn set_exported(&mut self, bit: Option<u32>) {
+        self.landing = bit.map_or(0, |bit| bit + 1);
     }
     /// A free event.
     pub const FREE: Event = Event {

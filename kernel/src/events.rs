@@ -1,6 +1,6 @@
 //! Events of dispatchers: posting them, connecting endpoints, and what happens when one ends (M1).
 
-use abi::frame::{Cause, RING_PEER_GONE, RING_WRITABLE, State};
+use abi::frame::{Cause, RING_NO_SENDERS, RING_PEER_GONE, RING_WRITABLE, State};
 use abi::{CapType, ErrorKind};
 
 use caps::Progress;
@@ -8,7 +8,7 @@ use caps::Progress;
 use crate::cpu::Core;
 use crate::dispatcher::{DispatcherRef, Entry, Event, EventKind, slot};
 use crate::machine::Machine;
-use crate::{fp, schedule};
+use crate::{doorbell, fp, schedule};
 
 /// Marks event `index` of `d` as ready and wakes `d` if it waits. For one that has ended or lost its frame: nothing.
 pub fn post(m: &mut Machine, d: DispatcherRef, index: u32) {
@@ -67,8 +67,18 @@ pub fn drained(m: &mut Machine, d: DispatcherRef, index: u32) {
 pub fn release(m: &mut Machine, d: DispatcherRef, index: u32) {
     let event = *m.event(d, index);
     m.unbind_interrupt(d, index);
+    doorbell::withdraw(m, d, index);
     *m.event_mut(d, index) = Event::FREE;
     cut(m, &event);
+}
+
+/// One capability to an endpoint is left, its owner's unless that has gone first. Who has connected it will hear of the end of its
+/// peer; another one will never hear anything again.
+pub fn no_senders(m: &mut Machine, d: DispatcherRef, index: u32) {
+    let event = m.event(d, index);
+    if event.ring != 0 && event.peer.is_none() && !event.is_peer_gone() {
+        tell(m, d, index, RING_NO_SENDERS);
+    }
 }
 
 /// Tells the endpoint that was connected to `event` that it is alone now.
@@ -109,6 +119,7 @@ fn cut_some(m: &mut Machine, d: DispatcherRef, most: u16) -> Progress {
         let event = *m.event(d, index);
         if event.kind() != EventKind::Free {
             m.unbind_interrupt(d, index);
+            doorbell::withdraw(m, d, index);
             m.event_mut(d, index).peer = None;
             cut(m, &event);
         }

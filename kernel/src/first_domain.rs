@@ -121,7 +121,7 @@ pub fn start(core: &mut Core, facts: &BootFacts, mut ram: FreeRam) {
     }
     let d = builder.dispatcher();
     builder.top_pages(&tables);
-    builder.insert(KERNEL, CapType::Kernel, u64::from(builder.core.id), 1);
+    builder.insert(KERNEL, CapType::Kernel, u64::from(facts.core), 1, Rights::ALL);
     builder.boot_info(&tables, facts, ram);
     builder.start_info();
     let held = [builder.slot(ROOT_CNODE), builder.slot(ROOT_VNODE), builder.slot(SELF_FRAME)];
@@ -230,9 +230,9 @@ impl<'a> Builder<'a> {
         done("its CSpace", Db::slot_at(&self.core.machine, self.cspace, address))
     }
 
-    fn insert(&mut self, address: CapAddr, ty: CapType, base: u64, size: u64) -> SlotRef {
+    fn insert(&mut self, address: CapAddr, ty: CapType, base: u64, size: u64, rights: Rights) -> SlotRef {
         let slot = self.slot(address);
-        let root = Root { ty, rights: Rights::ALL, base, size };
+        let root = Root { ty, rights, base, size };
         done("a boot capability", self.core.db.insert_root(&mut self.core.machine, slot, &root));
         slot
     }
@@ -260,7 +260,7 @@ impl<'a> Builder<'a> {
     fn region(&mut self, ram: &mut FreeRam, bytes: u64, address: CapAddr) -> SlotRef {
         let base = ram.take(bytes);
         let root = self.next_boot_address();
-        let root = self.insert(root, CapType::Ram, base, bytes);
+        let root = self.insert(root, CapType::Ram, base, bytes, Rights::ALL);
         let unit = self.next_boot_address();
         let (unit, slot) = (self.slot(unit), self.slot(address));
         let Core { db, machine, .. } = &mut *self.core;
@@ -452,9 +452,11 @@ impl<'a> Builder<'a> {
         let (kind, rights) = (SpaceKind::Boot, Rights::READ.or(Rights::WRITE));
         self.map(tables.top, 3, Shown { kind, base: BOOT_INFO_BASE, bytes: PAGE_SIZE, object, rights });
         let mut info = self.facts(facts);
-        let irqs = self.next_boot_address();
-        self.insert(irqs, CapType::IrqSource, FIRST_BINDABLE, END_BINDABLE - FIRST_BINDABLE);
-        info.irq_slot = irqs.slot() as u32;
+        if facts.is_first() {
+            let irqs = self.next_boot_address();
+            self.insert(irqs, CapType::IrqSource, FIRST_BINDABLE, END_BINDABLE - FIRST_BINDABLE, Rights::ALL);
+            info.irq_slot = irqs.slot() as u32;
+        }
 
         let mut regions = Regions { list: &mut info.regions, count: 0 };
         for range in ram.ranges.as_slice().iter().filter(|range| range.size != 0) {
@@ -463,13 +465,12 @@ impl<'a> Builder<'a> {
         if let Some(modules) = facts.modules {
             regions.add(self, CapType::Frame, RegionKind::Modules, whole_pages_around(modules), modules);
         }
-        regions.add(
-            self,
-            CapType::Frame,
-            RegionKind::DeviceTree,
-            whole_pages_around(facts.device_tree),
-            facts.device_tree,
-        );
+        if facts.is_first() {
+            let (kind, range) = (RegionKind::DeviceTree, facts.device_tree);
+            regions.add(self, CapType::Frame, kind, whole_pages_around(range), range);
+        } else {
+            regions.add(self, CapType::Frame, RegionKind::Monitor, facts.monitor, facts.monitor);
+        }
         for range in facts.device_space.as_slice() {
             regions.add(self, CapType::PhysAddr, RegionKind::Devices, *range, *range);
         }
@@ -480,8 +481,8 @@ impl<'a> Builder<'a> {
     fn facts(&self, facts: &BootFacts) -> BootInfo {
         let mut info = BootInfo {
             magic: BOOT_MAGIC,
-            cores: facts.machine.cores,
-            core: self.core.id,
+            cores: facts.machine.cores.as_slice().len() as u32,
+            core: facts.core,
             ram_bytes: facts.ram_bytes,
             kernel_bytes: self.core.kernel_bytes,
             platform: [0; 16],
@@ -518,7 +519,9 @@ impl Regions<'_> {
     fn add(&mut self, builder: &mut Builder, ty: CapType, kind: RegionKind, pages: Range, exact: Range) {
         let Some(place) = self.list.get_mut(self.count) else { return };
         let address = builder.next_boot_address();
-        builder.insert(address, ty, pages.base, pages.size);
+        // Every core has a capability to the modules, which are the same for all: nobody writes them.
+        let rights = if kind == RegionKind::Modules { Rights::READ } else { Rights::ALL };
+        builder.insert(address, ty, pages.base, pages.size, rights);
         *place = Region {
             base: exact.base,
             size: pages.size,

@@ -24,9 +24,11 @@ pub mod boot_facts;
 #[cfg(target_os = "none")]
 pub mod boot_main;
 pub mod boot_map;
+pub mod cores;
 pub mod cpu;
 pub mod descriptor;
 pub mod dispatcher;
+pub mod doorbell;
 pub mod events;
 pub mod first_domain;
 pub mod fp;

@@ -7,6 +7,7 @@ use caps::{Slot, SlotRef, Window};
 use crate::arch::Hardware;
 use crate::asid::AsidPool;
 use crate::dispatcher::{Dispatcher, DispatcherRef, Entry, Event, slot};
+use crate::doorbell::Doorbells;
 use crate::events;
 use crate::fp::FpUnit;
 use crate::interrupts::InterruptTable;
@@ -36,6 +37,8 @@ pub struct Machine {
     pub ending: Option<DispatcherRef>,
     /// Who waits for which interrupt.
     pub interrupts: InterruptTable,
+    /// Notifications from and to other cores.
+    pub doorbells: Doorbells,
     /// Who uses the FP unit.
     pub fp: FpUnit,
     /// When the current slice ends; `u64::MAX`: not limited.
@@ -196,6 +199,12 @@ impl caps::Machine for Machine {
     fn event_ends(&mut self, dispatcher: u64, index: u32) {
         if let Some(d) = DispatcherRef::at(dispatcher) {
             events::release(self, d, index);
+        }
+    }
+
+    fn endpoint_alone(&mut self, dispatcher: u64, index: u32) {
+        if let Some(d) = DispatcherRef::at(dispatcher) {
+            events::no_senders(self, d, index);
         }
     }
 

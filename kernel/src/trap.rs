@@ -5,6 +5,7 @@ use abi::frame::{Area, Cause, Context};
 use crate::arch;
 use crate::cpu::Core;
 use crate::dispatcher::Entry;
+use crate::doorbell;
 use crate::events;
 use crate::machine::Machine;
 use crate::schedule;
@@ -19,6 +20,11 @@ pub fn interrupt(core: &mut Core) {
         if number == arch::TIMER_INTERRUPT {
             m.timer_set_to = u64::MAX;
             m.hardware.disarm_timer();
+        } else if number == arch::DOORBELL_INTERRUPT {
+            // Ended first: one that comes while it is looked after is not lost.
+            m.hardware.end_interrupt(number);
+            doorbell::drain(m);
+            continue;
         } else {
             deliver(m, number);
         }

@@ -1,14 +1,16 @@
 //! System calls on endpoints, notifications and interrupts.
 
-use abi::cap::SLOT_SIZE;
+use abi::cap::{DOORBELL_BITS, SLOT_SIZE};
 use abi::frame::State;
 use abi::packet::PACKET_SIZE;
+use abi::syscall::EndpointRelation;
 use abi::{CapType, Error, ErrorKind, Rights};
 use caps::{Machine as _, SlotRef};
 
-use super::{Args, DONE, Reply, capability};
+use super::{Args, DONE, Reply, capability, lookup_argument};
 use crate::cpu::Core;
 use crate::dispatcher::{DispatcherRef, EventKind};
+use crate::doorbell;
 use crate::events;
 use crate::interrupts::{END_BINDABLE, FIRST_BINDABLE};
 
@@ -82,9 +84,54 @@ pub(super) fn landing(core: &mut Core, a: Args) -> Result<Reply, Error> {
 }
 
 pub(super) fn signal(core: &mut Core, a: Args) -> Result<Reply, Error> {
-    let (d, index) = event(core, &a, 0, CapType::Notify, Rights::WRITE)?;
-    events::post(&mut core.machine, d, index);
+    let found = lookup_argument(core, a[0], 0)?;
+    let slot = core.machine.slot(found);
+    if !slot.rights().contains(Rights::WRITE) {
+        return Err(ErrorKind::MissingRight.into());
+    }
+    let (base, index) = (slot.base(), slot.index());
+    match slot.cap_type() {
+        CapType::Notify => {
+            let d = DispatcherRef::at(base).ok_or(ErrorKind::PeerGone)?;
+            events::post(&mut core.machine, d, index);
+        }
+        CapType::Doorbell => {
+            let (target, bit) = ((base / DOORBELL_BITS) as u32, (base % DOORBELL_BITS) as u32);
+            doorbell::ring(&mut core.machine, target, bit);
+        }
+        _ => return Err(ErrorKind::WrongType.into()),
+    }
     Ok(DONE)
+}
+
+pub(super) fn export(core: &mut Core, a: Args) -> Result<Reply, Error> {
+    capability(core, &a, 0, CapType::Kernel, Rights::NONE)?;
+    let (d, index) = event(core, &a, 1, CapType::Notify, Rights::WRITE)?;
+    let wanted = match a[2] {
+        u64::MAX => None,
+        bit => Some(u32::try_from(bit).map_err(|_| Error::new(ErrorKind::BadArgument, 2))?),
+    };
+    let bit = doorbell::export(&mut core.machine, d, index, wanted).map_err(|kind| Error::new(kind, 1))?;
+    Ok(Reply::Value(u64::from(bit)))
+}
+
+pub(super) fn peer(core: &mut Core, a: Args) -> Result<Reply, Error> {
+    capability(core, &a, 0, CapType::Kernel, Rights::NONE)?;
+    let (d, index) = event(core, &a, 1, CapType::EndPoint, Rights::NONE)?;
+    let m = &core.machine;
+    let event = m.event(d, index);
+    let (relation, about) = if m.current == Some(d) {
+        (EndpointRelation::Own, index)
+    } else if event.peer.is_some() && event.peer == m.current {
+        (EndpointRelation::ConnectedToOwn, event.peer_index)
+    } else if event.peer.is_some() || event.is_peer_gone() || m.dispatcher(d).state() == State::Ended {
+        (EndpointRelation::ConnectedElsewhere, 0)
+    } else {
+        (EndpointRelation::Unconnected, 0)
+    };
+    core.results = [0; 8];
+    (core.results[1], core.results[2]) = (relation as u64, u64::from(about));
+    Ok(Reply::Results)
 }
 
 /// The one interrupt that the IrqSource in argument 0 names.

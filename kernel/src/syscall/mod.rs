@@ -80,6 +80,11 @@ pub fn call(core: &mut Core, number: u64, a: Args) -> Result<Reply, Error> {
         UnitPull => capabilities::pull_unit(core, a),
         UnitWatch => capabilities::watch_units(core, a),
         UnitTrim => capabilities::trim_unit(core, a),
+        CoreStart => kernel::start_core(core, a),
+        MonitorFrame => kernel::monitor_frame(core, a),
+        NotifyExport => endpoints::export(core, a),
+        DoorbellMake => kernel::make_doorbell(core, a),
+        EndpointPeer => endpoints::peer(core, a),
     }
 }
 

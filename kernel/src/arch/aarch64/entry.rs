@@ -221,7 +221,7 @@ el0_irq:
 const FP_CLOSED: u64 = 0x07;
 
 /// Numbers of system calls, and one more for those that do not exist.
-const COUNT: usize = 38;
+const COUNT: usize = 43;
 
 type Handler = extern "C" fn(u64, u64, u64, u64, u64, u64, u64, &mut Core) -> Answer;
 

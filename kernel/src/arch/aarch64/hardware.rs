@@ -4,7 +4,10 @@ use core::arch::asm;
 
 use abi::frame::{Context, FP_SIZE, FpContext};
 
-use crate::board::{Board, CpuInterface};
+use abi::ErrorKind;
+
+use crate::board::{Affinity, Board, CpuInterface, StartError};
+use crate::boot_facts::Range;
 use crate::boot_map::DIRECT_BASE;
 use crate::page_table::Tlb;
 
@@ -22,6 +25,8 @@ pub struct Hardware {
 
 /// The interrupt of the timer.
 pub const TIMER_INTERRUPT: u32 = crate::board::TIMER_INTERRUPT;
+/// The interrupt of other cores' kernels.
+pub const DOORBELL_INTERRUPT: u32 = crate::board::DOORBELL_INTERRUPT;
 
 impl Hardware {
     /// The hardware behind `board`; `no_root` is the physical address of an empty translation table.
@@ -218,6 +223,40 @@ impl Hardware {
         }
     }
 
+    /// Interrupts another core, which sees what was written before.
+    #[inline(always)]
+    pub fn signal_core(&mut self, core: Affinity) {
+        CpuInterface::signal(core, DOORBELL_INTERRUPT);
+    }
+
+    /// Starts a core in the image at physical address `image`, on these boot pages.
+    ///
+    /// # Errors
+    /// `NoCore`, `CoreRuns`, `CoreFailed`.
+    pub fn start_core(&mut self, core: Affinity, image: u64, boot: Range) -> Result<(), ErrorKind> {
+        self.clean(boot);
+        let entry = super::core_entry(image);
+        self.board.power.start_core(core, entry, boot.base).map_err(|error| match error {
+            StartError::NoSuchCore => ErrorKind::NoCore,
+            StartError::AlreadyOn => ErrorKind::CoreRuns,
+            StartError::Failed => ErrorKind::CoreFailed,
+        })
+    }
+
+    /// Writes memory back and drops it from all caches, for a core that begins with its own off.
+    fn clean(&mut self, range: Range) {
+        let (mut at, end) =
+            (self.direct_map(range.base) as u64, self.direct_map(range.base + range.size) as u64);
+        let line = data_line();
+        while at < end {
+            // SAFETY: changes no memory.
+            unsafe { asm!("dc civac, {}", in(reg) at, options(nostack, preserves_flags)) };
+            at += line;
+        }
+        // SAFETY: a barrier.
+        unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
+    }
+
     /// Ends the machine. PSCI cannot carry a status, so a last line on the console does.
     pub fn power_off(&mut self, status: u64) -> ! {
         super::panic::trailer(&self.board, status);
@@ -255,6 +294,14 @@ pub unsafe fn copy_context(from: *const Context, to: *mut Context) {
             options(nostack, preserves_flags)
         );
     }
+}
+
+/// Bytes of the smallest data cache line (CTR_EL0.DminLine: log2 of words).
+fn data_line() -> u64 {
+    let word: u64;
+    // SAFETY: reads an identification register.
+    unsafe { asm!("mrs {}, ctr_el0", out(reg) word, options(nomem, nostack, preserves_flags)) };
+    4 << (word >> 16 & 15)
 }
 
 /// Bytes that one DC ZVA zeroes (DCZID_EL0.BS: log2 of words).

@@ -39,6 +39,8 @@ const TREE_ENTRY: usize = 4;
 const BLOCK: u64 = 2 << 20;
 
 unsafe extern "C" {
+    #[link_name = "__boot_start"]
+    static BOOT_START: u8;
     #[link_name = "__tables"]
     static mut TABLES: Table;
     #[link_name = "__tables_end"]
@@ -52,7 +54,7 @@ static NO_ADDRESS_SPACE: Table = Table([0; 512]);
 
 /// Physical address of the empty root table, for TTBR0_EL1.
 pub fn no_address_space(image: u64) -> u64 {
-    physical(image, &raw const NO_ADDRESS_SPACE as u64)
+    &raw const NO_ADDRESS_SPACE as u64 - KERNEL_BASE + image
 }
 
 /// Takes the identity map away and sets what EL0 may do. With `count`, EL0 may read the cycle counter and event
@@ -128,27 +130,23 @@ fn counters(user: bool) {
     }
 }
 
-/// Physical address of something in the kernel's window.
-fn physical(image: u64, va: u64) -> u64 {
-    va - KERNEL_BASE + image
-}
-
 /// The kernel's half of the address space, while boot builds it.
 pub(super) struct Windows {
     tables: Tables<'static>,
 }
 
 impl Windows {
-    /// Takes over the tables that `start.s` has begun.
+    /// Takes over the tables that `start.s` has begun in the boot pages at physical address `boot`.
     ///
     /// # Safety
-    /// Once, at boot.
-    pub(super) unsafe fn new(image: u64) -> Self {
+    /// Once a core, at boot.
+    pub(super) unsafe fn new(boot: u64) -> Self {
         let first = &raw mut TABLES;
         let count = (&raw const TABLES_END as usize - first as usize) / size_of::<Table>();
         // SAFETY: the link script keeps these pages for tables; the caller says that this is the only reference.
         let area = unsafe { core::slice::from_raw_parts_mut(first, count) };
-        Self { tables: Tables::new(area, physical(image, first as u64), STARTED_TABLES) }
+        let offset = first as u64 - &raw const BOOT_START as u64;
+        Self { tables: Tables::new(area, boot + offset, STARTED_TABLES) }
     }
 
     /// Maps memory into one of the windows; see [`Tables::map`].

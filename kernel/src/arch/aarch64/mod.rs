@@ -8,8 +8,9 @@ pub mod panic;
 pub mod record;
 pub mod vectors;
 
+pub use boot::{boot_bytes, core_entry, facts_offset};
 pub use entry::{leave, set_core};
-pub use hardware::{Hardware, TIMER_INTERRUPT, asid_count, copy_context};
+pub use hardware::{DOORBELL_INTERRUPT, Hardware, TIMER_INTERRUPT, asid_count, copy_context};
 
 /// Mirrors the kernel's log to the console, until user space owns it.
 pub fn mirror(bytes: &[u8]) {

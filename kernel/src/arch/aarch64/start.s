@@ -1,9 +1,11 @@
-// From the loader to Rust in the high half.
+// From the loader, or from the kernel of another core, to Rust in the high half.
 //
-// Entered as the arm64 boot protocol says (Linux Documentation/arm64/booting.rst): MMU off, x0 = physical address of
-// the device tree, EL2 or EL1, image at any 2 MiB boundary. Until the MMU is on, only PC-relative addresses are used.
+// The core that boots is entered as the arm64 boot protocol says (Linux Documentation/arm64/booting.rst): MMU off, x0 =
+// physical address of the device tree, EL2 or EL1, image at any 2 MiB boundary. Its boot pages follow the image.
+// Any other core is entered at `start_core` by PSCI, with the physical address of its own boot pages in x0. Until the MMU is
+// on, only PC-relative addresses are used.
 //
-//   x20 device tree   x21 image   x22 first table (all physical)
+//   x20 device tree, 0 on other cores   x21 image   x22 first table   x24 boot pages (all physical)
 
 .section .head, "ax"
 .global _head
@@ -17,8 +19,16 @@ _head:
         .ascii  "ARM\x64"
         .long   0
 
+.global start_core
+start_core:
+        mov     x24, x0
+        mov     x20, xzr
+        b       any_core
+
 start:
         mov     x20, x0
+        adrp    x24, __boot_start
+any_core:
         adrp    x21, _head
         mrs     x0, CurrentEL
         cmp     x0, #(2 << 2)
@@ -66,7 +76,11 @@ start:
 
 at_el1:
         msr     daifset, #15
+        // What lies in the boot pages, on this core: x24 plus its distance from where the image has it.
+        adrp    x25, __boot_start
+        sub     x25, x24, x25
         adrp    x22, __tables
+        add     x22, x22, x25
         bl      forget_tables
 
         // Empty tables: root, level 1 to 3 of the kernel's window, and three for the identity map at the end,
@@ -75,6 +89,7 @@ at_el1:
         add     x1, x22, #(4 * 4096)
         bl      clear
         adrp    x23, __tables_end
+        add     x23, x23, x25
         sub     x23, x23, #(3 * 4096)
         mov     x0, x23
         add     x1, x23, #(3 * 4096)
@@ -98,7 +113,9 @@ at_el1:
         adrp    x1, __boot_start
         ldr     x2, ={CONSTANT}
         bl      map_pages
+        mov     x0, x24
         adrp    x1, __boot_end
+        add     x1, x1, x25
         ldr     x2, ={DATA}
         bl      map_pages
         adrp    x0, __emergency_guard   // and take the guard pages out again
@@ -164,9 +181,13 @@ high:
         msr     tpidrro_el0, xzr        // not panicking
         mov     x29, xzr
         mov     x30, xzr
-        mov     x0, x20
         mov     x1, x21
+        mov     x2, x24
+        cbz     x20, 1f
+        mov     x0, x20
         b       boot_in_high_half
+1:      mov     x0, x24
+        b       join_in_high_half
 
 // Zeroes [x0, x1), whole cache lines.
 clear:
@@ -195,6 +216,7 @@ forget_tables:
         lsl     x1, x1, x0
         mov     x0, x22
         adrp    x2, __tables_end
+        add     x2, x2, x25
 3:      dc      ivac, x0
         add     x0, x0, x1
         cmp     x0, x2

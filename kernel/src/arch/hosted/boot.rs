@@ -9,6 +9,7 @@ use super::{ARENA_BASE, Hardware};
 use crate::asid::AsidPool;
 use crate::boot_facts::{BootFacts, Range};
 use crate::cpu::Core;
+use crate::doorbell::{self, Doorbells};
 use crate::first_domain::{self, FreeRam};
 use crate::interrupts::InterruptTable;
 use crate::log::{LOG_SIZE, Log};
@@ -26,12 +27,18 @@ pub fn boot(init: &[u8], ram: usize) -> Box<Core> {
     unsafe { hardware.direct_map(base).copy_from_nonoverlapping(modules.as_ptr(), modules.len()) };
     let facts = facts(ram as u64, Range { base, size: modules.len() as u64 });
 
-    let mut free = FreeRam::new(&facts);
+    let facts: &'static BootFacts = Box::leak(Box::new(facts));
+    let mut free = FreeRam::new(facts);
     let kernel_slots = free.take(abi::PAGE_SIZE);
     hardware.zero(kernel_slots, abi::PAGE_SIZE);
-    let mut core = Box::new(core_on(hardware, kernel_slots));
+    let doorbells = free.take(doorbell::BYTES);
+    hardware.zero(doorbells, doorbell::BYTES);
+    let mut core = Box::new(core_on(hardware, kernel_slots, facts));
+    // SAFETY: the field is zeroes, as a new one is; the memory was just taken.
+    unsafe { Doorbells::init(&mut core.machine.doorbells, facts, doorbells) };
     core.machine.asids.init(1 << 16);
-    first_domain::start(&mut core, &facts, free);
+    core.machine.hardware.unmask_interrupt(super::DOORBELL_INTERRUPT);
+    first_domain::start(&mut core, facts, free);
     core
 }
 
@@ -44,7 +51,7 @@ fn facts(ram: u64, modules: Range) -> BootFacts {
     BootFacts::new(machine, Range { base: ARENA_BASE + (2 << 20), size: 4096 }, kernel, 1 << 40)
 }
 
-fn core_on(hardware: Hardware, kernel_slots: u64) -> Core {
+fn core_on(hardware: Hardware, kernel_slots: u64, facts: &'static BootFacts) -> Core {
     // The kernel's own part of the arena, which `facts` keeps out of the free ranges and nothing else uses.
     let ring = hardware.direct_map(ARENA_BASE);
     // SAFETY: LOG_SIZE bytes inside the arena, nobody else's. The log lies in the `Core` that owns the arena, and stays there.
@@ -58,6 +65,7 @@ fn core_on(hardware: Hardware, kernel_slots: u64) -> Core {
         ending: None,
         asids: AsidPool::new(),
         interrupts: InterruptTable::new(),
+        doorbells: Doorbells::NONE,
         fp: Default::default(),
         slice_end: u64::MAX,
         timer_set_to: u64::MAX,
@@ -75,7 +83,7 @@ fn core_on(hardware: Hardware, kernel_slots: u64) -> Core {
         db: Db::new(),
         machine,
         log: Log::new(ring, None),
-        id: 0,
+        facts,
         kernel_bytes: 2 << 20,
     }
 }

@@ -7,16 +7,31 @@ mod mmu;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::{BTreeSet, VecDeque};
 
+use abi::ErrorKind;
 use abi::frame::{Context, FpContext};
 
+use crate::board::Affinity;
+use crate::boot_facts::Range;
 use crate::page_table::Tlb;
 pub use boot::{boot, tiny_program};
 pub use mmu::{Access, Fault, Mmu, Translation};
 
 /// The interrupt of the timer.
 pub const TIMER_INTERRUPT: u32 = 27;
+/// The interrupt of other cores.
+pub const DOORBELL_INTERRUPT: u32 = 0;
 /// Physical address where the arena begins.
 pub const ARENA_BASE: u64 = 0x4000_0000;
+
+/// Bytes of a core's boot pages.
+pub fn boot_bytes() -> u64 {
+    64 << 10
+}
+
+/// Where in them its facts lie.
+pub fn facts_offset() -> u64 {
+    16 << 10
+}
 
 /// Copies a context.
 ///
@@ -63,6 +78,12 @@ pub struct Hardware {
     pub unmasked: BTreeSet<u32>,
     /// Tables, TLB, and complaints.
     pub mmu: Mmu,
+    /// Cores that were interrupted.
+    pub signalled: Vec<Affinity>,
+    /// Cores that were started, with their boot pages.
+    pub started: Vec<(Affinity, Range)>,
+    /// What firmware says to the next start of a core.
+    pub start_answer: Result<(), ErrorKind>,
     /// The registers of the FP unit.
     pub fp: FpContext,
     /// Whether user mode, and the kernel, may use them.
@@ -86,6 +107,9 @@ impl Hardware {
             pending: VecDeque::new(),
             unmasked: BTreeSet::new(),
             mmu: Mmu::default(),
+            signalled: Vec::new(),
+            started: Vec::new(),
+            start_answer: Ok(()),
             fp: FpContext { q: [[0xdead; 2]; 32], fpcr: 0xdead, fpsr: 0xdead },
             fp_open: false,
             fp_opened: 0,
@@ -128,6 +152,21 @@ impl Hardware {
     /// Physical address of the installed root table.
     pub fn installed_root(&self) -> u64 {
         self.installed.0
+    }
+
+    /// Interrupts another core.
+    pub fn signal_core(&mut self, core: Affinity) {
+        self.signalled.push(core);
+    }
+
+    /// Starts a core.
+    ///
+    /// # Errors
+    /// What the test says.
+    pub fn start_core(&mut self, core: Affinity, _image: u64, boot: Range) -> Result<(), ErrorKind> {
+        self.start_answer?;
+        self.started.push((core, boot));
+        Ok(())
     }
 
     /// The counter.
