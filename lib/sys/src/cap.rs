@@ -73,6 +73,8 @@ kinds! {
     Kernel;
     /// See [`CapType::Id`].
     Id;
+    /// See [`CapType::Doorbell`].
+    Doorbell;
 }
 
 /// A capability of which the type is not known (yet).

@@ -1,12 +1,12 @@
 //! Invocations: what can be asked of a capability of each kind. Each answers with the kernel's [`Error`] when refused.
 
 use abi::packet::Packet;
-use abi::syscall::MAP_FILL;
+use abi::syscall::{EndpointRelation, MAP_FILL};
 use abi::{CapType, Rights, Syscall};
 
 use crate::cap::{
-    Any, Cap, CapKind, Dispatcher, EndPoint, Frame, IrqSource, Kernel, L1CNode, Mappable, Mapping, Notify,
-    Ram, Retypable, Slot, Unit, VNode, VNodeL0,
+    Any, Cap, CapKind, Dispatcher, Doorbell, EndPoint, Frame, IrqSource, Kernel, L1CNode, Mappable, Mapping,
+    Notify, Ram, Retypable, Slot, Unit, VNode, VNodeL0,
 };
 use crate::syscalls::{Answer, Arguments, Syscalls, repeat};
 use crate::{Result, native};
@@ -283,6 +283,13 @@ impl Cap<Notify> {
     }
 }
 
+impl Cap<Doorbell> {
+    /// Rings it.
+    pub fn ring(self) -> Result<()> {
+        call(Syscall::NotifySignal, [self.word()]).map(drop)
+    }
+}
+
 impl Cap<IrqSource> {
     /// Lets each interrupt ring `notify`; it stays masked until [`Cap::ack`].
     pub fn bind(self, notify: Cap<Notify>) -> Result<()> {
@@ -318,6 +325,33 @@ impl Cap<Kernel> {
     /// Turns the machine off, or restarts it; `status` (0 to 255) is its exit status. Returns only when refused.
     pub fn power_off(self, restart: bool, status: u8) -> Result<()> {
         call(Syscall::PowerOff, [self.word(), u64::from(restart), u64::from(status)]).map(drop)
+    }
+    /// Starts a core with the RAM of the root `share`, which is deleted. `shared` is for both cores' monitors.
+    pub fn start_core(self, core: u32, share: Cap<Ram>, shared: Cap<Frame>) -> Result<()> {
+        call(Syscall::CoreStart, [self.word(), u64::from(core), share.word(), shared.word()]).map(drop)
+    }
+    /// A frame that the monitor of another core gives to this one.
+    pub fn monitor_frame(self, base: u64, bytes: u64, slot: impl Into<Slot>) -> Result<()> {
+        let slot = slot.into();
+        call(Syscall::MonitorFrame, [self.word(), base, bytes, slot.cnode.0, slot.index]).map(drop)
+    }
+    /// Makes a notification one that other cores can ring, by this bit or some: the bit.
+    pub fn export(self, notify: Cap<Notify>, bit: Option<u32>) -> Result<u32> {
+        let bit = bit.map_or(u64::MAX, u64::from);
+        call(Syscall::NotifyExport, [self.word(), notify.word(), bit]).map(|answer| answer[1] as u32)
+    }
+    /// What rings a bit of a core.
+    pub fn make_doorbell(self, core: u32, bit: u32, slot: impl Into<Slot>) -> Result<()> {
+        let slot = slot.into();
+        let arguments = [self.word(), u64::from(core), u64::from(bit), slot.cnode.0, slot.index];
+        call(Syscall::DoorbellMake, arguments).map(drop)
+    }
+    /// How an endpoint stands to the caller, and which of the caller's events that is about.
+    pub fn endpoint_peer(self, endpoint: Cap<EndPoint>) -> Result<(EndpointRelation, u32)> {
+        let answer = call(Syscall::EndpointPeer, [self.word(), endpoint.word()])?;
+        let relation =
+            EndpointRelation::from_number(answer[1]).unwrap_or(EndpointRelation::ConnectedElsewhere);
+        Ok((relation, answer[2] as u32))
     }
 }
 

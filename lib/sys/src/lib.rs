@@ -24,9 +24,9 @@ pub mod fake;
 pub use abi::{CapAddr, CapType, Error, ErrorKind, Rights, Syscall};
 pub use arch::native;
 pub use cap::{
-    Any, Cap, CapKind, DevFrame, Dispatcher, EndPoint, Frame, Id, IrqSource, Kernel, L1CNode, L2CNode,
-    Mappable, Mapping, Notify, PhysAddr, Ram, Retypable, Slot, Unit, VNode, VNodeL0, VNodeL1, VNodeL2,
-    VNodeL3,
+    Any, Cap, CapKind, DevFrame, Dispatcher, Doorbell, EndPoint, Frame, Id, IrqSource, Kernel, L1CNode,
+    L2CNode, Mappable, Mapping, Notify, PhysAddr, Ram, Retypable, Slot, Unit, VNode, VNodeL0, VNodeL1,
+    VNodeL2, VNodeL3,
 };
 pub use invoke::{Configuration, DispatcherInfo, EmptyUnit, Identity, Log, Window, null};
 pub use syscalls::{Answer, Arguments, Syscalls, debug_print, exit};
