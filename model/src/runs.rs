@@ -149,7 +149,7 @@ pub const RUNS: &[Run] = &[
     Run { name: "free/4x2", quick: false, subject: Cores(4, free(2)), search: REDUCED, expected: States(84_630_906) },
     Run { name: "free/3x3-2", quick: false, subject: Cores(3, few(2, free(3))), search: REDUCED, expected: States(163_243_574) },
     Run { name: "free/3x3-3", quick: false, subject: Cores(3, few(3, free(3))), search: REDUCED, expected: Holds },
-    Run { name: "free/2x4", quick: false, subject: Cores(2, free(4)), search: REDUCED, expected: Holds },
+    Run { name: "free/2x4", quick: false, subject: Cores(2, free(4)), search: REDUCED, expected: States(161_790_262) },
 
     Run { name: "real/2x2", quick: true, subject: Cores(2, real(2)), search: CANONICAL, expected: States(22_738) },
     Run { name: "real/2x2-channel", quick: true, subject: Cores(2, channel(real(2))), search: CANONICAL, expected: States(68_309) },
@@ -161,6 +161,9 @@ pub const RUNS: &[Run] = &[
     Run { name: "typed/2x2", quick: true, subject: Cores(2, typed(real(2))), search: REDUCED, expected: States(2_723_055) },
     Run { name: "typed/3x1", quick: true, subject: Cores(3, typed(real(1))), search: REDUCED, expected: States(105_012) },
     Run { name: "typed/4x1", quick: false, subject: Cores(4, typed(real(1))), search: REDUCED, expected: States(3_713_729) },
+    Run { name: "typed/3x2-1", quick: false, subject: Cores(3, few(1, typed(real(2)))), search: REDUCED, expected: Holds },
+    Run { name: "typed/2x3-1", quick: false, subject: Cores(2, few(1, typed(real(3)))), search: REDUCED, expected: Holds },
+    Run { name: "typed/2x3-2", quick: false, subject: Cores(2, few(2, typed(real(3)))), search: REDUCED, expected: Holds },
     Run { name: "typed/3x2-2", quick: false, subject: Cores(3, few(2, typed(real(2)))), search: REDUCED, expected: Holds },
 
     Run { name: "cut/2x2", quick: true, subject: Cores(2, cut(free(2))), search: CANONICAL, expected: States(55_102) },
