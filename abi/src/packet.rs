@@ -28,9 +28,14 @@ pub const FLAG_CAPABILITY: u8 = 1;
 pub const FLAG_MORE: u8 = 2;
 /// The payload is a stream of bytes rather than words (see `lib/ipc`).
 pub const FLAG_BYTES: u8 = 4;
+/// Belongs to the ring in which a packet crosses from core to core (`core/channel`): it flips with each round, so that
+/// a line says by itself whether it is new. Sending overwrites it and receiving clears it; users of packets leave it 0.
+pub const FLAG_EPOCH: u8 = 0x80;
 
 /// [`FLAG_CAPABILITY`] at its place in the header word.
 pub const HEADER_CAPABILITY: u64 = (FLAG_CAPABILITY as u64) << 24;
+/// [`FLAG_EPOCH`] at its place in the header word.
+pub const HEADER_EPOCH: u64 = (FLAG_EPOCH as u64) << 24;
 
 impl Header {
     /// A header. `length` counts payload bytes in this packet, 0 to 56.
