@@ -14,7 +14,7 @@ pub const ARTIFACTS_VARIABLE: &str = "BARRELDISH_ARTIFACTS";
 /// Tells the comparisons with models that their long runs are wanted.
 pub const LONG_VARIABLE: &str = "BARRELDISH_LONG";
 /// The packages that have such runs.
-const LONG_MODELS: [&str; 5] = ["caps", "kernel", "region", "threads", "vspace"];
+const LONG_MODELS: [&str; 6] = ["caps", "channel", "kernel", "region", "threads", "vspace"];
 
 /// What `test` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

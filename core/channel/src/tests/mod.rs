@@ -7,6 +7,8 @@ use abi::packet::{Header, Packet};
 use crate::{LINE_SIZE, Layout, Line, Receiver, Sender, Side, open};
 
 mod examples;
+mod garbage;
+mod model;
 
 /// A frame whose rings hold `lines` packets each.
 fn frame(lines: usize) -> Vec<Line> {
