@@ -385,12 +385,17 @@ pub(crate) fn offer_landings() {
         return;
     }
     LANDLESS.with(|set| {
-        set.take(|event| {
-            if let Some(channel) = events::channel(event) {
-                channel.offer_landing();
-            }
+        set.take(|event| match events::get(event) {
+            Event::Channel(channel) => channel.offer_landing(),
+            Event::Proxy(proxy) => proxy.offer_landing(),
+            Event::Bell(_) | Event::Free | Event::Reserved => {}
         });
     });
+}
+
+/// The endpoint of this event has no landing slot.
+pub(crate) fn landless(event: u32) {
+    LANDLESS.with(|set| set.insert(event));
 }
 
 /// A slot is free: there may be somebody who had none.

@@ -405,6 +405,7 @@ impl Core {
         self.frame.take_ready(|event| match events::get(event) {
             Event::Channel(channel) => channel.drain(self.frame),
             Event::Bell(bell) => bell.ring(),
+            Event::Proxy(proxy) => proxy.happened(),
             Event::Free | Event::Reserved => {}
         });
     }
@@ -440,6 +441,7 @@ impl Core {
             }
             Event::Channel(channel) => channel.drain(self.frame),
             Event::Bell(bell) => bell.ring(),
+            Event::Proxy(_) => critical::section(|| self.put_off.insert(event)),
             Event::Free | Event::Reserved => {}
         });
     }

@@ -1,5 +1,6 @@
 //! Which event index means what: endpoints and doorbells of this domain's dispatcher, and room for their rings.
 
+use alloc::rc::Rc;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -9,6 +10,7 @@ use crate::error::RtError;
 use crate::heap::reserve_only;
 use crate::local::local;
 use crate::notify::Bell;
+use crate::proxy;
 use crate::ranges::Ranges;
 
 /// Who is told when an event happens.
@@ -22,6 +24,8 @@ pub(crate) enum Event {
     Channel(Arc<Channel>),
     /// A doorbell.
     Bell(Arc<Bell>),
+    /// A proxy.
+    Proxy(Rc<proxy::State>),
 }
 
 struct Table {
@@ -76,7 +80,7 @@ pub(crate) fn reserve(index: u32) -> Result<(), RtError> {
         }
         match &mut table.entries[index as usize] {
             entry @ (Event::Free | Event::Reserved) => *entry = Event::Reserved,
-            Event::Channel(_) | Event::Bell(_) => return Err(RtError::NoEvent),
+            Event::Channel(_) | Event::Bell(_) | Event::Proxy(_) => return Err(RtError::NoEvent),
         }
         Ok(())
     })

@@ -234,6 +234,21 @@ impl Ring {
         true
     }
 
+    /// The packet of this number, counted from the first one, if it has come. It stays.
+    pub(crate) fn peek(self, number: u32) -> Option<Packet> {
+        if self.half(offset_of!(RingHead, tail)).load(Ordering::Relaxed) == number {
+            return None;
+        }
+        let offset = PACKET_SIZE as usize * (1 + (number & self.mask) as usize);
+        // SAFETY: as in `take`, as long as the head has not passed it.
+        Some(unsafe { self.base.byte_add(offset).cast::<Packet>().read() })
+    }
+
+    /// Tells the kernel which packet is the oldest that it must not overwrite.
+    pub(crate) fn set_head(self, number: u32) {
+        self.half(offset_of!(RingHead, head)).store(number, Ordering::Release);
+    }
+
     /// Takes the `RING_*` flags in `which` out.
     #[inline]
     pub(crate) fn take_flags(self, which: u32) -> u32 {

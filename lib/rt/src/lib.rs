@@ -46,6 +46,7 @@ pub mod names;
 mod notify;
 mod owned;
 pub mod pager;
+mod proxy;
 mod ranges;
 mod report;
 pub mod slots;
@@ -66,6 +67,7 @@ pub use executor::{block_on, run, spawn};
 pub use heap::provide as provide_heap;
 pub use notify::{Irq, Notify};
 pub use owned::OwnedCap;
+pub use proxy::{Proxy, ProxyEvent};
 pub use report::{FAULT_CODE, PANIC_CODE};
 pub use thread::ThreadId;
 
