@@ -157,8 +157,12 @@ pub const RING_SENDER_BLOCKED: u32 = 1;
 pub const RING_PEER_GONE: u32 = 2;
 /// The peer's ring has room again after this side met `Full`.
 pub const RING_WRITABLE: u32 = 4;
+/// Set by the receiver, who wants to be told by the next two.
+pub const RING_WATCHED: u32 = 8;
+/// The endpoint has been connected.
+pub const RING_CONNECTED: u32 = 16;
 /// The endpoint is not connected, and the owner's is the only capability to it that is left: nobody can send, or connect it.
-pub const RING_NO_SENDERS: u32 = 8;
+pub const RING_NO_SENDERS: u32 = 32;
 
 /// Why the kernel enters a dispatcher at `vector + kind * UPCALL_STRIDE`.
 ///

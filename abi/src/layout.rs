@@ -106,7 +106,7 @@ pub struct StartInfo {
     pub record_size: u32,
     /// Bytes behind [`EARLY_RAM`].
     pub early_ram: u64,
-    /// The domain's number, unique over all cores and not reused soon.
+    /// The domain's number, see [`crate::domain`].
     pub domain: u64,
     /// Bytes of the main thread's stack.
     pub stack_size: u64,

@@ -14,6 +14,7 @@
 
 pub mod boot;
 pub mod cap;
+pub mod domain;
 pub mod error;
 pub mod frame;
 pub mod layout;

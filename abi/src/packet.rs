@@ -32,6 +32,11 @@ pub const FLAG_BYTES: u8 = 4;
 /// a line says by itself whether it is new. Sending overwrites it and receiving clears it; users of packets leave it 0.
 pub const FLAG_EPOCH: u8 = 0x80;
 
+/// A capability went along, and was lost on the way from another core.
+pub const FLAG_LOST: u8 = 0x40;
+
+/// [`FLAG_LOST`] at its place in the header word.
+pub const HEADER_LOST: u64 = (FLAG_LOST as u64) << 24;
 /// [`FLAG_CAPABILITY`] at its place in the header word.
 pub const HEADER_CAPABILITY: u64 = (FLAG_CAPABILITY as u64) << 24;
 /// [`FLAG_EPOCH`] at its place in the header word.

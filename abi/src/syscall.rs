@@ -138,32 +138,30 @@ syscalls! {
     NotifyExport = 40;
     /// `x0` Kernel; `x1` core; `x2` bit; (`x3`, `x4`) slot for a Doorbell (WRITE).
     DoorbellMake = 41;
-    /// `x0` Kernel; `x1` EndPoint. `x1` [`EndpointRelation`]; `x2` the event of the caller's that it is about.
+    /// `x0` Kernel; `x1` EndPoint. `x1` [`Connection`]; `x2` its event if it is the caller's own, `x3` that of its peer if that is; otherwise
+    /// `u64::MAX`.
     EndpointPeer = 42;
 }
 
-/// How an endpoint stands to the dispatcher that asks (`EndpointPeer`).
+/// What an endpoint is connected with (`EndpointPeer`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub enum EndpointRelation {
-    /// It is somebody's, and not connected.
-    Unconnected = 0,
-    /// It is connected to an endpoint of the caller.
-    ConnectedToOwn = 1,
-    /// It is connected to somebody else, or was connected to one that is gone.
-    ConnectedElsewhere = 2,
-    /// It is the caller's own.
-    Own = 3,
+pub enum Connection {
+    /// Nothing yet.
+    None = 0,
+    /// Another endpoint.
+    Made = 1,
+    /// One that is gone, or it has ended itself.
+    Ended = 2,
 }
 
-impl EndpointRelation {
-    /// The relation with this number, if there is one.
-    pub const fn from_number(number: u64) -> Option<EndpointRelation> {
+impl Connection {
+    /// The state with this number, if there is one.
+    pub const fn from_number(number: u64) -> Option<Connection> {
         match number {
-            0 => Some(EndpointRelation::Unconnected),
-            1 => Some(EndpointRelation::ConnectedToOwn),
-            2 => Some(EndpointRelation::ConnectedElsewhere),
-            3 => Some(EndpointRelation::Own),
+            0 => Some(Connection::None),
+            1 => Some(Connection::Made),
+            2 => Some(Connection::Ended),
             _ => None,
         }
     }

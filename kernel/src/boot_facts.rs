@@ -17,7 +17,7 @@ pub type Ranges = List<Range, MAX_FREE>;
 pub struct BootFacts {
     /// This core's number: its place among the machine's cores.
     pub core: u32,
-    /// Physical address of all cores' [`Doorbell`](crate::doorbell::Doorbell)s; 0 on the core that boots, which makes them.
+    /// Physical address of all cores' doorbells ([`crate::doorbell`]); 0 on the core that boots, which makes them.
     pub doorbells: u64,
     /// What the monitor of this core shares with that of the core that started it; nothing on the core that boots.
     pub monitor: Range,

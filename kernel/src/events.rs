@@ -1,6 +1,8 @@
 //! Events of dispatchers: posting them, connecting endpoints, and what happens when one ends (M1).
 
-use abi::frame::{Cause, RING_NO_SENDERS, RING_PEER_GONE, RING_WRITABLE, State};
+use abi::frame::{
+    Cause, RING_CONNECTED, RING_NO_SENDERS, RING_PEER_GONE, RING_WATCHED, RING_WRITABLE, State,
+};
 use abi::{CapType, ErrorKind};
 
 use caps::Progress;
@@ -48,8 +50,17 @@ pub fn connect(m: &mut Machine, a: (DispatcherRef, u32), b: (DispatcherRef, u32)
     for ((d, index), (peer, peer_index)) in [(a, b), (b, a)] {
         let event = m.event_mut(d, index);
         (event.peer, event.peer_index) = (Some(peer), peer_index);
+        tell_watcher(m, d, index, RING_CONNECTED);
     }
     Ok(())
+}
+
+/// Tells the owner of an endpoint, if it wants to know.
+fn tell_watcher(m: &mut Machine, d: DispatcherRef, index: u32, flags: u32) {
+    let ring = m.event(d, index).ring;
+    if ring != 0 && m.frame(d).is_some_and(|frame| frame.ring_flags(ring) & RING_WATCHED != 0) {
+        tell(m, d, index, flags);
+    }
 }
 
 /// A receiver has taken packets out of its ring: wakes the connected sender if it met the ring full.
@@ -76,8 +87,8 @@ pub fn release(m: &mut Machine, d: DispatcherRef, index: u32) {
 /// peer; another one will never hear anything again.
 pub fn no_senders(m: &mut Machine, d: DispatcherRef, index: u32) {
     let event = m.event(d, index);
-    if event.ring != 0 && event.peer.is_none() && !event.is_peer_gone() {
-        tell(m, d, index, RING_NO_SENDERS);
+    if event.peer.is_none() && !event.is_peer_gone() {
+        tell_watcher(m, d, index, RING_NO_SENDERS);
     }
 }
 

@@ -7,12 +7,13 @@ use abi::boot::{
     BOOT_CNODE, BOOT_INFO_BASE, BOOT_MAGIC, BootInfo, MAX_COMMAND_LINE, MAX_DEVICES, MAX_REGIONS, Region,
     RegionKind,
 };
-use abi::cap::{L1_CNODE_MIN_SIZE, L2_CNODE_SIZE, L2_SLOTS, SLOT_SIZE, VNODE_SIZE};
+use abi::cap::{DISPATCHER_MAX_SIZE, L1_CNODE_MIN_SIZE, L2_CNODE_SIZE, L2_SLOTS, SLOT_SIZE, VNODE_SIZE};
+use abi::domain::Role;
 use abi::frame::DispatcherFrame;
 use abi::layout::{
-    EARLY_RAM, FRAME_BASE, FRAME_SIZE, KERNEL, NAMES_OWN, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE,
-    SELF_DISPATCHER, SELF_FRAME, SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME,
-    START_MAGIC, SpaceKind, SpaceRecord, StartInfo, TASK_CNODE,
+    EARLY_RAM, FRAME_BASE, KERNEL, NAMES_OWN, PAGE_CNODE, ROOT_CNODE, ROOT_VNODE, SELF_DISPATCHER,
+    SELF_FRAME, SELF_TASK_CNODE, STACK_SIZE, STACK_TOP, START_BASE, START_FRAME, START_MAGIC, SpaceKind,
+    SpaceRecord, StartInfo, TASK_CNODE,
 };
 use abi::{CapAddr, CapType, ErrorKind, PAGE_SIZE, Rights};
 use archive::Archive;
@@ -27,11 +28,14 @@ use crate::schedule;
 use crate::syscall::dispatchers;
 
 /// RAM for what `init` is made of besides its image: tables, dispatcher and its frame, stack.
-const CONSTRUCTION_BYTES: u64 = 256 << 10;
+const CONSTRUCTION_BYTES: u64 = 1 << 20;
 /// RAM for `init` to live on and to build the memory server from.
-const EARLY_BYTES: u64 = 4 << 20;
-/// Bytes of the dispatcher object of `init`.
-const DISPATCHER_BYTES: u64 = 8192;
+const EARLY_BYTES: u64 = 6 << 20;
+/// Bytes of the dispatcher object of `init`: 2,016 endpoints and notifications, since each channel that leads to another core has an
+/// end here.
+const DISPATCHER_BYTES: u64 = DISPATCHER_MAX_SIZE;
+/// Bytes of its dispatcher frame: a ring for each of them.
+const FRAME_BYTES: u64 = START_BASE - FRAME_BASE;
 
 /// What a capability operation gave, none of which can fail while `init` is built.
 fn done<T>(what: &'static str, result: Result<T, ErrorKind>) -> T {
@@ -397,7 +401,7 @@ impl<'a> Builder<'a> {
     /// Dispatcher frame, start information, stack.
     fn top_pages(&mut self, tables: &PageTables) {
         let data = Rights::READ.or(Rights::WRITE);
-        let frame = self.make_at(CapType::Frame, FRAME_SIZE, SELF_FRAME);
+        let frame = self.make_at(CapType::Frame, FRAME_BYTES, SELF_FRAME);
         self.write(
             frame + core::mem::offset_of!(DispatcherFrame, start_info) as u64,
             &START_BASE.to_le_bytes(),
@@ -406,7 +410,7 @@ impl<'a> Builder<'a> {
         self.make_at(CapType::Frame, STACK_SIZE, stack);
         for (kind, base, bytes, object) in [
             (SpaceKind::Stack, STACK_TOP - STACK_SIZE, STACK_SIZE, stack),
-            (SpaceKind::Frame, FRAME_BASE, FRAME_SIZE, SELF_FRAME),
+            (SpaceKind::Frame, FRAME_BASE, FRAME_BYTES, SELF_FRAME),
             (SpaceKind::Start, START_BASE, PAGE_SIZE, START_FRAME),
         ] {
             self.map(tables.top, 3, Shown { kind, base, bytes, object, rights: data });
@@ -424,7 +428,7 @@ impl<'a> Builder<'a> {
             arg_offset: head as u32,
             env_count: 0,
             env_offset: (head + name.len()) as u32,
-            frame_size: FRAME_SIZE as u32,
+            frame_size: FRAME_BYTES as u32,
             dispatcher_size: DISPATCHER_BYTES as u32,
             first_event: 1,
             first_ring: 0x1000,
@@ -436,7 +440,7 @@ impl<'a> Builder<'a> {
             record_count: self.records,
             record_size: size_of::<SpaceRecord>() as u32,
             early_ram: EARLY_BYTES,
-            domain: 1,
+            domain: Role::Init.on(self.core.facts.core),
             stack_size: STACK_SIZE,
             extra: [CapAddr::new(PAGE_CNODE, 1).0, 0, 0, 0, 0, 0, 0, 0],
         };

@@ -131,6 +131,11 @@ impl SharedFrame {
         word.store(word.load(Relaxed) | flags, Relaxed);
     }
 
+    /// The ring's flags: the receiver's word for them.
+    pub fn ring_flags(self, ring: u32) -> u32 {
+        self.half(u64::from(ring) + 8).load(Relaxed)
+    }
+
     /// Starts an empty ring.
     pub fn clear_ring(self, ring: u32) {
         for word in 0..3 {

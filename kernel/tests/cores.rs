@@ -2,8 +2,9 @@
 
 mod common;
 
+use abi::frame::{RING_CONNECTED, RING_NO_SENDERS, RING_WATCHED};
 use abi::layout::{EARLY_RAM, KERNEL, SELF_DISPATCHER, SELF_FRAME};
-use abi::syscall::EndpointRelation;
+use abi::syscall::Connection;
 use abi::{CapType, ErrorKind, PAGE_SIZE, Syscall};
 use kernel::arch::{DOORBELL_INTERRUPT, boot_bytes, facts_offset};
 use kernel::boot_facts::{BootFacts, Range};
@@ -165,7 +166,7 @@ fn the_bits_of_a_dispatcher_are_free_when_it_ends() {
     retype(&mut core, second(), CapType::Notify, 40, 0, 1, free(FRESH)).expect("a doorbell");
     assert_eq!(export(&mut core, FRESH, 9), Ok(Reply::Value(9)));
     call(&mut core, Syscall::DispatcherStop, &[second()]).expect("stopped");
-    kernel::events::reap(&mut core);
+    let _ = kernel::events::reap(&mut core);
     assert_eq!(core.machine.event(other, 40).exported(), None);
     assert_eq!(export(&mut core, FRESH, ANY), Err(ErrorKind::BadEvent), "it is nobody's any more");
     rung(&mut core, 9);
@@ -246,35 +247,49 @@ fn a_frame_of_another_monitor_is_what_no_capability_here_covers() {
 
 #[test]
 fn a_monitor_learns_how_an_endpoint_stands_to_it() {
+    const NOT_OWN: u64 = u64::MAX;
     let mut core = core();
     pair(&mut core);
-    let relation = |core: &mut Core, slot| {
+    let peer = |core: &mut Core, slot| {
         call(core, Syscall::EndpointPeer, &[KERNEL.0, free(slot)]).expect("an endpoint");
-        (EndpointRelation::from_number(core.results[1]).expect("a relation"), core.results[2])
+        (Connection::from_number(core.results[1]).expect("a state"), core.results[2], core.results[3])
     };
-    assert_eq!(relation(&mut core, 110), (EndpointRelation::Own, 1));
-    assert_eq!(relation(&mut core, 111), (EndpointRelation::Unconnected, 0));
+    assert_eq!(peer(&mut core, 110), (Connection::None, 1, NOT_OWN));
+    assert_eq!(peer(&mut core, 111), (Connection::None, NOT_OWN, NOT_OWN));
     call(&mut core, Syscall::EndpointConnect, &[free(110), free(111)]).expect("connected");
-    assert_eq!(relation(&mut core, 111), (EndpointRelation::ConnectedToOwn, 1));
-    retype(&mut core, second(), CapType::EndPoint, 7, 0, 1, free(FRESH)).expect("an endpoint");
-    retype(&mut core, second(), CapType::EndPoint, 8, 0, 1, free(FRESH + 1)).expect("an endpoint");
+    assert_eq!(peer(&mut core, 111), (Connection::Made, NOT_OWN, 1));
+    assert_eq!(peer(&mut core, 110), (Connection::Made, 1, NOT_OWN));
+    for (from, event, slot) in
+        [(second(), 7, FRESH), (second(), 8, FRESH + 1), (SELF_DISPATCHER.0, 9, FRESH + 2)]
+    {
+        retype(&mut core, from, CapType::EndPoint, event, 0, 1, free(slot)).expect("an endpoint");
+    }
     call(&mut core, Syscall::EndpointConnect, &[free(FRESH), free(FRESH + 1)]).expect("connected");
-    assert_eq!(relation(&mut core, FRESH), (EndpointRelation::ConnectedElsewhere, 0));
+    assert_eq!(peer(&mut core, FRESH), (Connection::Made, NOT_OWN, NOT_OWN));
     call(&mut core, Syscall::CapDelete, &[0, free(110)]).expect("deleted");
-    assert_eq!(relation(&mut core, 111), (EndpointRelation::ConnectedElsewhere, 0), "its peer is gone");
+    assert_eq!(peer(&mut core, 111), (Connection::Ended, NOT_OWN, NOT_OWN));
+    call(&mut core, Syscall::DispatcherStop, &[second()]).expect("stopped");
+    assert_eq!(peer(&mut core, FRESH).0, Connection::Ended);
+    retype(&mut core, SELF_DISPATCHER.0, CapType::EndPoint, 10, 0, 1, free(FRESH + 3)).expect("an endpoint");
+    call(&mut core, Syscall::EndpointConnect, &[free(FRESH + 2), free(FRESH + 3)]).expect("connected");
+    assert_eq!(peer(&mut core, FRESH + 2), (Connection::Made, 9, 10), "both ends are the caller's");
     assert_eq!(call(&mut core, Syscall::EndpointPeer, &[KERNEL.0, free(112)]), Err(ErrorKind::WrongType));
 }
 
+/// The flags of the ring that `pair` made for `me`.
+fn ring_flags(core: &Core, me: DispatcherRef) -> *mut u32 {
+    let frame = core.machine.dispatcher(me).slots[kernel::dispatcher::slot::FRAME].base();
+    let at = frame + PAGE_SIZE + core::mem::offset_of!(abi::frame::RingHead, flags) as u64;
+    core.machine.hardware.direct_map(at).cast()
+}
+
 #[test]
-fn the_owner_learns_that_nobody_can_send_to_its_endpoint_any_more() {
+fn the_owner_learns_that_its_endpoint_is_connected_or_that_nobody_can_send_to_it_any_more() {
     let mut core = core();
     let (me, _) = pair(&mut core);
-    let flags = |core: &Core| {
-        let frame = core.machine.dispatcher(me).slots[kernel::dispatcher::slot::FRAME].base();
-        let at = frame + PAGE_SIZE + core::mem::offset_of!(abi::frame::RingHead, flags) as u64;
-        // SAFETY: the ring that `pair` made.
-        unsafe { core.machine.hardware.direct_map(at).cast::<u32>().read() }
-    };
+    let flags = ring_flags(&core, me);
+    // SAFETY: here and below, in a frame of a dispatcher that does not run.
+    unsafe { flags.write(RING_WATCHED) };
     for copy in [FRESH, FRESH + 1] {
         call(&mut core, Syscall::CapCopy, &[free(110), 0, free(copy), 2]).expect("a copy");
     }
@@ -282,10 +297,27 @@ fn the_owner_learns_that_nobody_can_send_to_its_endpoint_any_more() {
     call(&mut core, Syscall::CapDelete, &[0, free(FRESH)]).expect("deleted");
     assert!(!take_ready(&core, me, 1), "another is left");
     call(&mut core, Syscall::CapDelete, &[0, free(FRESH + 1)]).expect("deleted");
-    assert!(take_ready(&core, me, 1) && flags(&core) == abi::frame::RING_NO_SENDERS);
+    // SAFETY: as above.
+    assert!(take_ready(&core, me, 1) && unsafe { flags.read() } == RING_WATCHED | RING_NO_SENDERS);
+    // SAFETY: as above.
+    unsafe { flags.write(RING_WATCHED) };
+    call(&mut core, Syscall::EndpointConnect, &[free(111), free(110)]).expect("connected");
+    // SAFETY: as above.
+    assert!(take_ready(&core, me, 1) && unsafe { flags.read() } == RING_WATCHED | RING_CONNECTED);
     // Of one that is connected the peer's end tells.
-    call(&mut core, Syscall::EndpointConnect, &[free(110), free(111)]).expect("connected");
     call(&mut core, Syscall::CapCopy, &[free(110), 0, free(FRESH), 2]).expect("a copy");
     call(&mut core, Syscall::CapDelete, &[0, free(FRESH)]).expect("deleted");
     assert!(!take_ready(&core, me, 1));
+}
+
+#[test]
+fn an_owner_who_does_not_ask_is_not_woken() {
+    let mut core = core();
+    let (me, _) = pair(&mut core);
+    call(&mut core, Syscall::CapCopy, &[free(110), 0, free(FRESH), 2]).expect("a copy");
+    take_ready(&core, me, 1);
+    call(&mut core, Syscall::CapDelete, &[0, free(FRESH)]).expect("deleted");
+    call(&mut core, Syscall::EndpointConnect, &[free(111), free(110)]).expect("connected");
+    // SAFETY: in a frame of a dispatcher that does not run.
+    assert!(!take_ready(&core, me, 1) && unsafe { ring_flags(&core, me).read() } == 0);
 }

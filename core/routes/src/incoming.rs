@@ -1,8 +1,9 @@
 //! What comes from another core. A message is looked at as a whole before anything changes.
 
-use abi::packet::{HEADER_CAPABILITY, Packet};
+use abi::packet::Packet;
 
 use crate::record::{Route, Side};
+use crate::wire::packet_line;
 use crate::{Along, Carried, CoreId, Kernel, Line, Message, Nonsense, OFFERS, Proxy, RecordId, Routes};
 
 impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
@@ -117,16 +118,15 @@ impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
         from: CoreId,
         index: u16,
         along: Along,
-        mut packet: Packet,
+        packet: Packet,
     ) {
-        packet.header &= !HEADER_CAPABILITY;
         let Some(route) = self.table.at_mut(index) else { return };
         let arrived = route.window.take_arrived();
         let wanted = route.is_live();
         let carried = self.land(kernel, from, along, arrived, wanted);
         let Some(route) = self.table.at_mut(index) else { return };
         if route.is_live() {
-            route.window.push(packet, carried);
+            route.window.push(packet_line(&packet), carried);
             self.deliver(kernel, index);
         } else {
             route.window.skip();

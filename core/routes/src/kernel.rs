@@ -5,7 +5,7 @@ use abi::packet::Packet;
 use crate::{CoreId, RecordId, Tag};
 
 /// A proxy: an endpoint of this monitor. Its number is that of the record it belongs to, and there is at most one of a number.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Proxy(pub u16);
 
 /// What a capability is, as far as it matters for leaving the core.
@@ -89,8 +89,8 @@ pub trait Kernel {
     /// The next packet in a proxy's ring, and what landed with it. `None`: the ring is empty, and
     /// [`Routes::ready`](crate::Routes::ready) will be called when it no longer is.
     fn take_packet(&mut self, proxy: Proxy) -> Option<(Packet, Option<Self::Cap>)>;
-    /// Puts a packet into the ring of a proxy's peer, with a copy of the capability. [`Carried::Lost`] should become something
-    /// that the receiver sees.
+    /// Puts a packet into the ring of a proxy's peer, with a copy of the capability. [`Carried::Lost`] becomes a flag in
+    /// the packet's header that the receiver sees, and that stays there if the receiver is another proxy.
     ///
     /// # Errors
     /// See [`PutError`].
@@ -116,7 +116,8 @@ pub trait Kernel {
     fn sending_copy(&mut self, proxy: Proxy) -> Result<Self::Cap, Failed>;
     /// Whether a proxy is connected.
     fn is_connected(&self, proxy: Proxy) -> bool;
-    /// Connects a proxy, of which it is then told when the other end is gone.
+    /// Connects a proxy. The owners of both ends are told: of one that is a proxy by
+    /// [`Routes::connected`](crate::Routes::connected), also if it is this one.
     ///
     /// # Errors
     /// [`Failed`]: one of them is connected already, or no more.

@@ -1,8 +1,7 @@
 //! What goes to another core: a message at a time, when there is room for one.
 
-use abi::packet::HEADER_CAPABILITY;
-
 use crate::record::{Held, Pending, Route, Table};
+use crate::wire::{packet_line, packet_of};
 use crate::{Along, Class, CoreId, Kernel, Message, NotBegun, OFFERS, Proxy, RecordId, Routes, Tag};
 
 impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
@@ -52,7 +51,7 @@ impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
             return Some(Message::Accept { to: theirs });
         }
         let packets = route.window.to_return;
-        if usize::from(packets) < W / 2 || !route.is_live() {
+        if usize::from(packets) < W / 2 || route.heard {
             return None;
         }
         route.window.to_return = 0;
@@ -88,8 +87,7 @@ impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
         to: CoreId,
         theirs: RecordId,
     ) -> Option<Message> {
-        let Held { mut packet, pending } = self.next_packet(kernel, index)?;
-        packet.header &= !HEADER_CAPABILITY;
+        let Held { packet, pending } = self.next_packet(kernel, index)?;
         let along = match pending {
             Pending::Settled(along) => Ok(along),
             Pending::UnderWay => Err(Pending::UnderWay),
@@ -100,7 +98,7 @@ impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
             Ok(along) => {
                 route.credits -= 1;
                 route.sent = route.sent.wrapping_add(1);
-                Some(Message::Data { to: theirs, along, packet })
+                Some(Message::Data { to: theirs, along, packet: packet_of(&packet) })
             }
             Err(pending) => {
                 route.held = Some(Held { packet, pending });
@@ -119,7 +117,7 @@ impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
         route.ready = taken.is_some();
         let (packet, cap) = taken?;
         let pending = cap.map_or(Pending::Settled(Along::Nothing), Pending::Unsorted);
-        Some(Held { packet, pending })
+        Some(Held { packet: packet_line(&packet), pending })
     }
 
     /// Finds the way on which a capability leaves this core. What has to wait comes back.

@@ -1,8 +1,8 @@
 //! One side of a route, and the table of them.
 
-use abi::packet::Packet;
+use core::fmt;
 
-use crate::{Along, Carried, CoreId, Kernel, RecordId};
+use crate::{Along, Carried, CoreId, Kernel, Line, RecordId};
 
 /// Which side of a route this is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +27,7 @@ pub(crate) enum Pending<C> {
 /// A packet that was taken out of the proxy's ring and cannot go on yet.
 #[derive(Debug)]
 pub(crate) struct Held<C> {
-    pub(crate) packet: Packet,
+    pub(crate) packet: Line,
     pub(crate) pending: Pending<C>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct ToSay {
 
 #[derive(Debug)]
 struct Cell<C> {
-    packet: Option<(Packet, Carried<C>)>,
+    packet: Option<(Line, Carried<C>)>,
     /// The capability of a packet that is yet to come: it takes another way.
     arrived: Option<C>,
 }
@@ -71,7 +71,7 @@ impl<C, const W: usize> Window<C, W> {
     pub(crate) fn is_empty(&self) -> bool {
         self.cells[usize::from(self.delivered) % W].packet.is_none()
     }
-    pub(crate) fn front(&mut self) -> Option<&mut (Packet, Carried<C>)> {
+    pub(crate) fn front(&mut self) -> Option<&mut (Line, Carried<C>)> {
         self.cells[usize::from(self.delivered) % W].packet.as_mut()
     }
     /// The first is with its receiver; what it carried comes back.
@@ -86,13 +86,14 @@ impl<C, const W: usize> Window<C, W> {
         self.cells[usize::from(self.received) % W].arrived.take()
     }
     /// There has to be room.
-    pub(crate) fn push(&mut self, packet: Packet, carried: Carried<C>) {
+    pub(crate) fn push(&mut self, packet: Line, carried: Carried<C>) {
         self.cells[usize::from(self.received) % W].packet = Some((packet, carried));
-        self.skip();
-    }
-    /// A packet came that nobody wants any more: its place is used up for good.
-    pub(crate) fn skip(&mut self) {
         self.received = self.received.wrapping_add(1);
+    }
+    /// A packet came that nobody wants any more, and nothing waits.
+    pub(crate) fn skip(&mut self) {
+        self.push([0; 8], Carried::Nothing);
+        self.pop();
     }
     /// The capability of packet number `sequence`. It comes back if that is no packet that may be under way.
     pub(crate) fn put_arrived(&mut self, sequence: u16, cap: C) -> Result<(), C> {
@@ -105,11 +106,10 @@ impl<C, const W: usize> Window<C, W> {
         cell.arrived = Some(cap);
         Ok(())
     }
-    /// Throws everything away.
+    /// Throws away what waits. The other side gets the credit back: it has to get rid of what it took before its own end.
     pub(crate) fn clear<M: Kernel<Cap = C>>(&mut self, kernel: &mut M) {
-        for cell in &mut self.cells {
-            let carried = cell.packet.take().and_then(|(_, carried)| carried.cap());
-            carried.into_iter().chain(cell.arrived.take()).for_each(|cap| kernel.discard(cap));
+        while !self.is_empty() {
+            self.pop().into_iter().for_each(|cap| kernel.discard(cap));
         }
     }
     /// Throws away what has arrived for packets that will not come.
@@ -211,10 +211,17 @@ struct Place<C, const W: usize> {
 }
 
 /// The records of a monitor. A place that is used again has another generation.
-#[derive(Debug)]
 pub(crate) struct Table<C, const R: usize, const W: usize> {
     places: [Place<C, W>; R],
     len: usize,
+}
+
+impl<C: fmt::Debug, const R: usize, const W: usize> fmt::Debug for Table<C, R, W> {
+    /// Only the places that are in use.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let used = self.places.iter().enumerate().filter(|(_, place)| place.route.is_some());
+        f.debug_map().entries(used).finish()
+    }
 }
 
 impl<C, const R: usize, const W: usize> Table<C, R, W> {
@@ -259,8 +266,23 @@ impl<C, const R: usize, const W: usize> Table<C, R, W> {
         }
         self.at_mut(id.index)
     }
+    /// The first record of which this is true.
+    pub(crate) fn find(&self, wanted: impl Fn(&Route<C, W>) -> bool) -> Option<u16> {
+        Self::around(0).find(|&index| self.at(index).is_some_and(&wanted))
+    }
     /// The places from `start` on, around the table.
     pub(crate) fn around(start: u16) -> impl Iterator<Item = u16> {
         (0..R).map(move |i| ((usize::from(start) + i) % R) as u16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_costs_what_the_docs_say() {
+        assert_eq!(size_of::<Cell<u64>>(), 96);
+        assert_eq!(size_of::<Place<u64, 4>>(), 192 + 4 * 96);
     }
 }

@@ -1,6 +1,7 @@
 //! The state of the routes, the events of this core, and how a route ends.
 
 use crate::record::{Pending, Route, Side, Table};
+use crate::wire::packet_of;
 use crate::{Along, CoreId, Kernel, OFFERS, Proxy, PutError, RecordId, Tag};
 
 /// Offers of another core that are to be refused.
@@ -147,9 +148,13 @@ impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
     }
 
     /// There are packets in a proxy's ring.
-    pub fn ready(&mut self, proxy: Proxy) {
-        if let Some(route) = self.table.at_mut(proxy.0) {
-            route.ready = true;
+    ///
+    /// Who sends to what was offered and has not connected it would wait for ever, because nothing goes over the route: it ends.
+    pub fn ready<M: Kernel<Cap = C>>(&mut self, kernel: &mut M, proxy: Proxy) {
+        let Some(route) = self.table.at_mut(proxy.0) else { return };
+        route.ready = true;
+        if Self::is_untaken(route) && !kernel.is_connected(proxy) {
+            self.give_up(kernel, proxy.0);
         }
     }
 
@@ -170,10 +175,13 @@ impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
     /// Nobody but this monitor's own endpoint can send to a proxy. Nobody takes what was offered, unless somebody has: who
     /// is connected is told when the other end goes, and ends it itself.
     pub fn no_senders<M: Kernel<Cap = C>>(&mut self, kernel: &mut M, proxy: Proxy) {
-        let untaken = |route: &Route<C, W>| route.side == Side::Far && !route.accepted;
-        if self.table.at(proxy.0).is_some_and(untaken) && !kernel.is_connected(proxy) {
+        if self.table.at(proxy.0).is_some_and(Self::is_untaken) && !kernel.is_connected(proxy) {
             self.give_up(kernel, proxy.0);
         }
+    }
+
+    fn is_untaken(route: &Route<C, W>) -> bool {
+        route.side == Side::Far && !route.accepted
     }
 
     /// A transfer that was begun for this record has ended.
@@ -187,7 +195,9 @@ impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
 
     /// A capability has come by the capability protocol, ahead of its packet or of nothing, if its route has ended.
     pub fn arrived<M: Kernel<Cap = C>>(&mut self, kernel: &mut M, tag: Tag, cap: C) {
-        let route = self.table.get_mut(tag.record).filter(|route| route.is_live());
+        // It may have overtaken even the answer to the offer, and the acceptance.
+        let wanted = |route: &&mut Route<C, W>| !route.is_ending() && !route.said && !route.heard;
+        let route = self.table.get_mut(tag.record).filter(wanted);
         let left = match route {
             Some(route) => route.window.put_arrived(tag.sequence, cap).err(),
             None => Some(cap),
@@ -205,23 +215,43 @@ impl<C, const N: usize, const R: usize, const W: usize> Routes<C, N, R, W> {
         }
     }
 
-    /// Ends one route to a core that has stopped. Says whether there was one.
+    /// Does one bounded piece of what is left. Says whether there was any.
     pub fn work<M: Kernel<Cap = C>>(&mut self, kernel: &mut M) -> bool {
+        self.end_orphan(kernel) || self.drain_ended(kernel)
+    }
+
+    /// Ends a route to a core that has stopped.
+    fn end_orphan<M: Kernel<Cap = C>>(&mut self, kernel: &mut M) -> bool {
         let orphaned =
             |route: &Route<C, W>| self.beside[route.other.index()].stopped && !(route.said && route.heard);
-        let index = Table::<C, R, W>::around(0).find(|&index| self.table.at(index).is_some_and(orphaned));
-        if let Some(route) = index.and_then(|index| self.table.at_mut(index)) {
+        let Some(index) = self.table.find(orphaned) else { return false };
+        if let Some(route) = self.table.at_mut(index) {
             route.said = true;
             route.heard = true;
         }
-        index.inspect(|&index| self.settle(kernel, index)).is_some()
+        self.settle(kernel, index);
+        true
+    }
+
+    /// Throws away a packet for an end that is no more, while what came from there still waits for room: its peer may be another
+    /// proxy, of a route in the same state, which waits for room in this ring.
+    fn drain_ended<M: Kernel<Cap = C>>(&mut self, kernel: &mut M) -> bool {
+        let Some(index) = self.table.find(|route| route.heard && route.proxy && route.ready) else {
+            return false;
+        };
+        let taken = kernel.take_packet(Proxy(index));
+        if let Some(route) = self.table.at_mut(index) {
+            route.ready = taken.is_some();
+        }
+        taken.and_then(|(_, cap)| cap).into_iter().for_each(|cap| kernel.discard(cap));
+        true
     }
 
     /// Gives packets of the other core to the proxy's peer, as far as there is room.
     pub(crate) fn deliver<M: Kernel<Cap = C>>(&mut self, kernel: &mut M, index: u16) {
         let Some(route) = self.table.at_mut(index) else { return };
         while let (Some(peer), Some((packet, carried))) = (&route.peer, route.window.front()) {
-            match kernel.put_packet(Proxy(index), peer, packet, carried.as_ref()) {
+            match kernel.put_packet(Proxy(index), peer, &packet_of(packet), carried.as_ref()) {
                 Ok(()) => route.window.pop().into_iter().for_each(|cap| kernel.discard(cap)),
                 Err(PutError::Full) => break,
                 Err(PutError::Gone) => {

@@ -231,14 +231,15 @@ fn decode_along(what: u64, record: RecordId, bit: u64) -> Option<Along> {
     }
 }
 
-fn packet_line(packet: &Packet) -> Line {
+pub(crate) fn packet_line(packet: &Packet) -> Line {
     let mut line = [0; 8];
     line[0] = packet.header & !HEADER_CAPABILITY;
     line[1..].copy_from_slice(&packet.words);
     line
 }
 
-fn packet_of(line: &Line) -> Packet {
+/// The packet that is in a line. A [`Packet`] takes as much as two lines where something stands beside it.
+pub(crate) fn packet_of(line: &Line) -> Packet {
     let mut words = [0; PAYLOAD_WORDS];
     words.copy_from_slice(&line[1..]);
     Packet { header: line[0], words }

@@ -3,7 +3,7 @@
 use abi::cap::{DOORBELL_BITS, SLOT_SIZE};
 use abi::frame::State;
 use abi::packet::PACKET_SIZE;
-use abi::syscall::EndpointRelation;
+use abi::syscall::Connection;
 use abi::{CapType, Error, ErrorKind, Rights};
 use caps::{Machine as _, SlotRef};
 
@@ -120,17 +120,16 @@ pub(super) fn peer(core: &mut Core, a: Args) -> Result<Reply, Error> {
     let (d, index) = event(core, &a, 1, CapType::EndPoint, Rights::NONE)?;
     let m = &core.machine;
     let event = m.event(d, index);
-    let (relation, about) = if m.current == Some(d) {
-        (EndpointRelation::Own, index)
-    } else if event.peer.is_some() && event.peer == m.current {
-        (EndpointRelation::ConnectedToOwn, event.peer_index)
-    } else if event.peer.is_some() || event.is_peer_gone() || m.dispatcher(d).state() == State::Ended {
-        (EndpointRelation::ConnectedElsewhere, 0)
+    let connection = if event.is_peer_gone() || m.dispatcher(d).state() == State::Ended {
+        Connection::Ended
+    } else if event.peer.is_some() {
+        Connection::Made
     } else {
-        (EndpointRelation::Unconnected, 0)
+        Connection::None
     };
-    core.results = [0; 8];
-    (core.results[1], core.results[2]) = (relation as u64, u64::from(about));
+    let own = |d: Option<DispatcherRef>, index: u32| if d == m.current { index.into() } else { u64::MAX };
+    let (own, peer) = (own(Some(d), index), own(event.peer, event.peer_index));
+    core.results = [0, connection as u64, own, peer, 0, 0, 0, 0];
     Ok(Reply::Results)
 }
 

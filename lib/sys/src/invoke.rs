@@ -1,7 +1,7 @@
 //! Invocations: what can be asked of a capability of each kind. Each answers with the kernel's [`Error`] when refused.
 
 use abi::packet::Packet;
-use abi::syscall::{EndpointRelation, MAP_FILL};
+use abi::syscall::{Connection, KernelFact, MAP_FILL};
 use abi::{CapType, Rights, Syscall};
 
 use crate::cap::{
@@ -301,6 +301,17 @@ impl Cap<IrqSource> {
     }
 }
 
+/// What `EndpointPeer` tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EndpointPeer {
+    /// What it is connected with.
+    pub connection: Connection,
+    /// Its event, if it is the caller's own.
+    pub own: Option<u32>,
+    /// The event of its peer, if that is the caller's own.
+    pub peer: Option<u32>,
+}
+
 /// A piece of the kernel's log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Log {
@@ -313,6 +324,10 @@ pub struct Log {
 }
 
 impl Cap<Kernel> {
+    /// Asks the core's kernel about itself.
+    pub fn fact(self, fact: KernelFact) -> Result<u64> {
+        Ok(call(Syscall::KernelInfo, [self.word(), fact as u64])?[1])
+    }
     /// Reads the kernel's log at `position` (or at its oldest byte, if that is later).
     pub fn read_log(self, position: u64) -> Result<Log> {
         let answer = call(Syscall::LogRead, [self.word(), position])?;
@@ -346,12 +361,12 @@ impl Cap<Kernel> {
         let arguments = [self.word(), u64::from(core), u64::from(bit), slot.cnode.0, slot.index];
         call(Syscall::DoorbellMake, arguments).map(drop)
     }
-    /// How an endpoint stands to the caller, and which of the caller's events that is about.
-    pub fn endpoint_peer(self, endpoint: Cap<EndPoint>) -> Result<(EndpointRelation, u32)> {
+    /// What an endpoint is connected with, and what of that is the caller's.
+    pub fn endpoint_peer(self, endpoint: Cap<EndPoint>) -> Result<EndpointPeer> {
         let answer = call(Syscall::EndpointPeer, [self.word(), endpoint.word()])?;
-        let relation =
-            EndpointRelation::from_number(answer[1]).unwrap_or(EndpointRelation::ConnectedElsewhere);
-        Ok((relation, answer[2] as u32))
+        let event = |word: u64| u32::try_from(word).ok();
+        let connection = Connection::from_number(answer[1]).unwrap_or(Connection::Ended);
+        Ok(EndpointPeer { connection, own: event(answer[2]), peer: event(answer[3]) })
     }
 }
 

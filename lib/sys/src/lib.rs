@@ -28,7 +28,7 @@ pub use cap::{
     L2CNode, Mappable, Mapping, Notify, PhysAddr, Ram, Retypable, Slot, Unit, VNode, VNodeL0, VNodeL1,
     VNodeL2, VNodeL3,
 };
-pub use invoke::{Configuration, DispatcherInfo, EmptyUnit, Identity, Log, Window, null};
+pub use invoke::{Configuration, DispatcherInfo, EmptyUnit, EndpointPeer, Identity, Log, Window, null};
 pub use syscalls::{Answer, Arguments, Syscalls, debug_print, exit};
 
 /// What a system call gives.

@@ -84,6 +84,21 @@ fn a_sleeping_reader_is_woken_once() {
 }
 
 #[test]
+fn nobody_rings_for_a_side_that_woke_by_itself() {
+    let frame = frame(2);
+    let (mut sender, mut receiver) = direction(&frame);
+    assert!(receiver.announce_sleep());
+    assert_eq!(receiver.receive(), None);
+    sender.send(&packet(0)).unwrap();
+    assert!(!sender.must_wake());
+    sender.send(&packet(1)).unwrap();
+    assert!(sender.wait_for_room());
+    assert_eq!(sender.send(&packet(2)), Err(SendError::Full));
+    receiver.receive().unwrap();
+    assert!(!receiver.must_wake());
+}
+
+#[test]
 fn a_reader_that_wakes_for_another_reason_and_sleeps_again_is_woken() {
     let frame = frame(4);
     let (mut sender, mut receiver) = direction(&frame);

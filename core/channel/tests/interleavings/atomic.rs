@@ -46,8 +46,20 @@ pub(crate) fn drop_fences() {
     HAS_FENCES.with(|it| it.set(false));
 }
 
+loom::lazy_static! {
+    static ref FENCES: atomic::AtomicU64 = atomic::AtomicU64::new(0);
+}
+
+/// Makes what the threads share here, before there are threads: its making would order what they do.
+pub(crate) fn set_up() {
+    _ = FENCES.load(Ordering::Relaxed);
+}
+
+/// To loom a fence is no step that it would try before and after another thread's. That both change the same word makes
+/// it one; a relaxed change orders nothing by itself.
 pub(crate) fn fence(order: Ordering) {
     if HAS_FENCES.with(|it| it.get()) {
+        FENCES.fetch_add(1, Ordering::Relaxed);
         atomic::fence(order);
     }
 }
