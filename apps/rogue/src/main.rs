@@ -14,6 +14,7 @@ use core::task::Poll;
 use core::time::Duration;
 
 use abi::cap::L2_CNODE_SIZE;
+use abi::domain::FIRST_PROGRAM;
 use abi::layout::{NAMES_OWN, SELF_DISPATCHER};
 use barreldish::interfaces::{
     CONSOLE, ConsoleClient, ConsoleMode, MAX_CONSOLE_WRITE, NamesError, SPAWN, SpawnClient,
@@ -30,8 +31,6 @@ const EVENTS: u64 = 900;
 /// Requests and processes, as many as no server may allow.
 const REQUESTS: u64 = 5000;
 const PROCESSES: u64 = 250;
-/// The number of the shell.
-const FIRST_PROCESS: u64 = 16;
 
 fn text(error: impl ToString) -> String {
     error.to_string()
@@ -46,13 +45,14 @@ fn main() -> Result<(), String> {
         ["kill", pid] => kill(number(pid)?),
         ["channels", name] => channels(name),
         ["names"] => names(),
+        ["squat", name] => squat(name),
         ["watch"] => watch(),
         ["wait"] => wait(),
         ["await"] => await_names(),
         ["rest"] => rest(),
         ["processes"] => processes(),
         ["feed"] => feed(),
-        _ => Err("expected stay, loop MIB, kill PID, channels NAME, names, watch, wait, await, processes, rest or feed".into()),
+        _ => Err("expected stay, loop MIB, kill PID, channels NAME, names, squat NAME, watch, wait, await, processes, rest or feed".into()),
     }
 }
 
@@ -150,7 +150,15 @@ fn channels(name: &str) -> Result<(), String> {
 
 fn names() -> Result<(), String> {
     let names = rt::names::names().map_err(text)?;
-    until_refused("names", |number, end| names.register(&format!("rogue.{number}"), end).map(drop))
+    until_refused("names", |number, end| names.register(&format!("rogue-{number}"), end).map(drop))
+}
+
+/// Takes a name that others trust.
+fn squat(name: &str) -> Result<(), String> {
+    let names = rt::names::names().map_err(text)?;
+    let result = names.register(name, Ends::new()?.next()?);
+    println!("rogue: {name}: {}", outcome(result.map(drop)));
+    Ok(())
 }
 
 /// Requests that are answered only when something happens, until one is answered with a refusal. `settle` asks for
@@ -191,7 +199,7 @@ fn wait() -> Result<(), String> {
     let ask = || {
         let spawn = spawn.clone();
         // The shell: it ends last.
-        Box::pin(async move { spawn.wait_async(FIRST_PROCESS).await.map(drop) }) as Pin<Box<_>>
+        Box::pin(async move { spawn.wait_async(FIRST_PROGRAM).await.map(drop) }) as Pin<Box<_>>
     };
     hang("waits", ask, || spawn.programs().map(drop).map_err(text))
 }

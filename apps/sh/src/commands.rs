@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::num::IntErrorKind;
 
 use barreldish::ExitCode;
@@ -49,8 +50,8 @@ pub const COMMANDS: Table<'static, Shell> = Table(&[
     },
     Command {
         name: "cores",
-        usage: "",
-        help: "show the cores",
+        usage: "[up CORE]",
+        help: "show the cores, or start one",
         run: |shell, arguments| finish(shell, arguments, cores),
     },
     Command {
@@ -58,6 +59,18 @@ pub const COMMANDS: Table<'static, Shell> = Table(&[
         usage: "",
         help: "show the memory of each core, in KiB",
         run: |shell, arguments| finish(shell, arguments, free),
+    },
+    Command {
+        name: "names",
+        usage: "",
+        help: "show the services, who offers them, and how many clients each has",
+        run: |shell, arguments| finish(shell, arguments, names),
+    },
+    Command {
+        name: "channels",
+        usage: "",
+        help: "show the channels between services and their clients, and what went over each",
+        run: |shell, arguments| finish(shell, arguments, channels),
     },
     Command {
         name: "caps",
@@ -198,9 +211,19 @@ fn ps(shell: &mut Shell, arguments: &[&str]) -> Outcome {
 }
 
 fn cores(shell: &mut Shell, arguments: &[&str]) -> Outcome {
-    none(arguments)?;
-    let info = shell.world.info()?;
-    shell.world.print(&report::cores(&info));
+    match arguments {
+        [] => {
+            let cores = shell.world.cores()?;
+            shell.world.print(&report::cores(&cores));
+        }
+        ["up", word] => {
+            let refused = |_| Complaint::Usage(format!("expected the number of a core, not `{word}`"));
+            let core = word.parse().map_err(refused)?;
+            shell.world.start_core(core).map_err(|why| format!("core {core}: {why}"))?;
+        }
+        ["up"] => return Err(Complaint::Usage("expected the number of a core".into())),
+        ["up", _, rest @ ..] | rest => none(rest)?,
+    }
     Ok(0)
 }
 
@@ -209,6 +232,22 @@ fn free(shell: &mut Shell, arguments: &[&str]) -> Outcome {
     let memory = shell.world.memory()?;
     shell.world.print(&report::memory(&memory));
     Ok(0)
+}
+
+fn names(shell: &mut Shell, arguments: &[&str]) -> Outcome {
+    none(arguments)?;
+    let services = shell.world.services()?;
+    shell.world.print(&report::names(&services));
+    Ok(0)
+}
+
+fn channels(shell: &mut Shell, arguments: &[&str]) -> Outcome {
+    none(arguments)?;
+    let services = shell.world.services()?;
+    shell.world.print(&report::channels(&services));
+    let silent = services.iter().filter_map(|it| Some((&it.name, it.channels.as_ref().err()?)));
+    let silent: Vec<String> = silent.map(|(name, why)| format!("{name}: {why}")).collect();
+    if silent.is_empty() { Ok(0) } else { Err(Complaint::Failed(silent.join("; "))) }
 }
 
 fn caps(shell: &mut Shell, arguments: &[&str]) -> Outcome {
@@ -228,7 +267,7 @@ fn caps(shell: &mut Shell, arguments: &[&str]) -> Outcome {
 fn dmesg(shell: &mut Shell, arguments: &[&str]) -> Outcome {
     none(arguments)?;
     let mut position = 0;
-    let mut bytes = alloc::vec::Vec::new();
+    let mut bytes = Vec::new();
     loop {
         let part = shell.world.log(position)?;
         // A service that does not go on must not keep the shell here for ever.

@@ -1,5 +1,6 @@
 //! The real world: the services of the system.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -13,13 +14,13 @@ use core::time::Duration;
 
 use barreldish::{LmpPort, block_on, time};
 use interfaces::{
-    ConsoleError, ConsoleMode, CoreMemory, ExitStatus, LogPart, Pid, ProcessInfo, SPAWN, SYSTEM, SpawnClient,
-    SpawnError, SystemClient, SystemError, SystemInfo,
+    ConsoleError, ConsoleMode, CoreInfo, CoreMemory, ExitStatus, LogPart, NameInfo, NamesError, Pid,
+    ProcessInfo, SPAWN, SYSTEM, SpawnClient, SpawnError, SystemClient, SystemError,
 };
 use rt::console::Session;
 
 use crate::capabilities::{self, Capability};
-use crate::world::{End, Failure, RunError, World};
+use crate::world::{End, Failure, RunError, Service, World};
 
 type Spawn = SpawnClient<LmpPort>;
 type System = SystemClient<LmpPort>;
@@ -125,8 +126,27 @@ impl World for Domain {
         service.status().map_err(|error| error.to_string())
     }
 
-    fn info(&mut self) -> Result<SystemInfo, Failure> {
-        self.ask_system(System::info)
+    fn services(&mut self) -> Result<Vec<Service>, Failure> {
+        let names = rt::names::names().map_err(|error| error.to_string())?;
+        let all = names.list().map_err(|error| error.to_string())?;
+        // All at once: then those that do not answer take their time once.
+        let questions = all.iter().map(|it| Box::pin(names.channels_async(&it.name))).collect();
+        let answers = block_on(every(questions));
+        let told = all.into_iter().zip(answers).filter(|(_, answer)| !is_gone(answer));
+        let service = |(it, answer): (NameInfo, Result<_, NamesError>)| Service {
+            name: it.name,
+            owner: it.owner,
+            channels: answer.map_err(|error| error.to_string()),
+        };
+        Ok(told.map(service).collect())
+    }
+
+    fn cores(&mut self) -> Result<Vec<CoreInfo>, Failure> {
+        self.ask_system(System::cores)
+    }
+
+    fn start_core(&mut self, core: u32) -> Result<(), Failure> {
+        self.ask_system(|system| system.start_core(core))
     }
 
     fn log(&mut self, position: u64) -> Result<LogPart, Failure> {
@@ -150,6 +170,30 @@ impl World for Domain {
     fn capabilities(&self) -> Vec<Capability> {
         capabilities::own()
     }
+}
+
+/// Whether the service has ended since it was listed.
+fn is_gone<T>(answer: &Result<T, NamesError>) -> bool {
+    matches!(answer, Err(NamesError::NotFound | NamesError::ServiceGone))
+}
+
+/// The results of all futures, in their order.
+async fn every<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
+    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        let mut done = true;
+        for (future, result) in futures.iter_mut().zip(&mut results) {
+            if result.is_none() {
+                match Pin::new(future).poll(context) {
+                    Poll::Ready(value) => *result = Some(value),
+                    Poll::Pending => done = false,
+                }
+            }
+        }
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    results.into_iter().flatten().collect()
 }
 
 fn run_error(error: SpawnError) -> RunError {
@@ -257,6 +301,21 @@ mod tests {
         assert_eq!(poll(unless(pending(), pin!(ready(1)))), Poll::Ready(Some(1)));
         assert_eq!(poll(unless(ready(()), pin!(ready(1)))), Poll::Ready(None));
         assert_eq!(poll(unless(pending(), pin!(pending::<i32>()))), Poll::Pending);
+    }
+
+    #[test]
+    fn every_result_comes_in_its_place() {
+        let slow = Cell::new(2);
+        let later = poll_fn(|_| match slow.replace(slow.get() - 1) {
+            0 => Poll::Ready(1),
+            _ => Poll::Pending,
+        });
+        let mut all =
+            pin!(every(vec![Box::pin(later) as Pin<Box<dyn Future<Output = i32>>>, Box::pin(ready(2))]));
+        assert_eq!(poll(all.as_mut()), Poll::Pending);
+        assert_eq!(poll(all.as_mut()), Poll::Pending);
+        assert_eq!(poll(all.as_mut()), Poll::Ready(vec![1, 2]));
+        assert_eq!(poll(every(Vec::<core::future::Ready<()>>::new())), Poll::Ready(vec![]));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub use capabilities::Capability;
 pub use domain::Domain;
 pub use interactive::interact;
 pub use interpreter::Shell;
-pub use world::{End, Failure, RunError, World};
+pub use world::{End, Failure, RunError, Service, World};
 
 /// Bytes that commands need, taken before the first prompt so that `free` does not change by asking it.
 #[cfg(target_os = "none")]

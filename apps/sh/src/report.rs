@@ -1,12 +1,15 @@
-//! What `ps`, `free`, `cores`, `uptime`, `time` and `dmesg` show, as text.
+//! What `ps`, `free`, `names`, `channels`, `cores`, `uptime`, `time` and `dmesg` show, as text.
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use interfaces::{CoreMemory, ProcessInfo, SystemInfo};
+use abi::domain::core_of;
+use interfaces::{ChannelInfo, ChannelKind, CoreCounters, CoreInfo, CoreMemory, ProcessInfo};
 
 use crate::columns::{Column::*, rows, table};
+use crate::world::Service;
 
 /// `ps`: a line a process. Memory is in KiB.
 pub(crate) fn processes(processes: &[ProcessInfo]) -> String {
@@ -32,11 +35,78 @@ pub(crate) fn memory(cores: &[CoreMemory]) -> String {
     table(columns, &lines)
 }
 
+/// `names`: a line a service.
+pub(crate) fn names(services: &[Service]) -> String {
+    let columns = [Left("NAME"), Right("CORE"), Right("PID"), Right("CLIENTS")];
+    let cells = |it: &Service| {
+        let clients = it.channels.as_ref().map_or("?".into(), |channels| channels.len().to_string());
+        [it.name.clone(), core_of(it.owner).to_string(), it.owner.to_string(), clients]
+    };
+    table(columns, &rows(services, cells))
+}
+
+/// `channels`: a line a channel, those of a server together.
+pub(crate) fn channels(services: &[Service]) -> String {
+    let columns = [
+        Left("KIND"),
+        Right("NUMBER"),
+        Right("CLIENT"),
+        Right("SERVER"),
+        Left("SERVICE"),
+        Right("IN"),
+        Right("BYTES"),
+        Right("OUT"),
+        Right("BYTES"),
+        Right("WAITING"),
+    ];
+    let of_service = |it| move |channel| (it, channel);
+    let mut all: Vec<(&Service, &ChannelInfo)> =
+        services.iter().flat_map(|it| it.channels.iter().flatten().map(of_service(it))).collect();
+    all.sort_by_key(|(service, channel)| (service.owner, channel.number));
+    let cells = |&(service, it): &(&Service, &ChannelInfo)| {
+        let [number, client, server] = [it.number, it.client, service.owner].map(|it| it.to_string());
+        let [messages_in, bytes_in, out, bytes_out, waiting] =
+            [it.received, it.received_bytes, it.sent, it.sent_bytes, it.in_flight.into()]
+                .map(|it: u64| it.to_string());
+        let kind = kind(it.kind).into();
+        let name = service.name.clone();
+        [kind, number, client, server, name, messages_in, bytes_in, out, bytes_out, waiting]
+    };
+    table(columns, &rows(&all, cells))
+}
+
+fn kind(kind: ChannelKind) -> &'static str {
+    match kind {
+        ChannelKind::Lmp => "lmp",
+        ChannelKind::Routed => "routed",
+        ChannelKind::Ump => "ump",
+    }
+}
+
 /// `cores`: a line a core that the machine has.
-pub(crate) fn cores(info: &SystemInfo) -> String {
-    let state = |core: &u32| if *core < info.cores { "running" } else { "off" };
-    let present: alloc::vec::Vec<u32> = (0..info.cores_present.max(info.cores)).collect();
-    table([Right("CORE"), Left("STATE")], &rows(&present, |core| [core.to_string(), state(core).into()]))
+pub(crate) fn cores(cores: &[CoreInfo]) -> String {
+    let columns = [
+        Right("CORE"),
+        Left("STATE"),
+        Right("UPTIME"),
+        Right("INTERRUPTS"),
+        Right("SWITCHES"),
+        Right("DOMAINS"),
+        Right("CAPS"),
+    ];
+    let counters = |it: &CoreCounters| {
+        let seconds = format!("{}.{:03}", it.up_ms / 1000, it.up_ms % 1000);
+        let [interrupts, switches, domains, capabilities] =
+            [it.interrupts, it.switches, it.dispatchers, it.capabilities].map(|it| it.to_string());
+        [seconds, interrupts, switches, domains, capabilities]
+    };
+    let cells = |it: &CoreInfo| {
+        let state = if it.counters.is_some() { "up" } else { "off" };
+        let known = it.counters.as_ref().map_or_else(|| ["-"; 5].map(String::from), counters);
+        let [uptime, interrupts, switches, domains, capabilities] = known;
+        [it.core.to_string(), state.into(), uptime, interrupts, switches, domains, capabilities]
+    };
+    table(columns, &rows(cores, cells))
 }
 
 /// `uptime`: in seconds, and in larger units when there are any.
@@ -78,12 +148,14 @@ mod tests {
             memory_kib,
             name: name.into(),
         };
-        let all =
-            [process(1, ProcessState::Waiting, 512, "init"), process(16, ProcessState::Ready, 1024, "lines")];
+        let all = [
+            process(16, ProcessState::Waiting, 512, "init"),
+            process(256, ProcessState::Ready, 1024, "lines"),
+        ];
         let expected = "\
 PID CORE STATE     MEM NAME
-  1    0 waiting  512K init
- 16    0 ready   1024K lines
+ 16    0 waiting  512K init
+256    0 ready   1024K lines
 ";
         assert_eq!(processes(&all), expected);
     }
@@ -100,17 +172,63 @@ CORE TOTAL USED FREE
         assert_eq!(memory(&[core(0), core(1)]), expected);
     }
 
-    #[test]
-    fn cores_that_do_not_run_are_off() {
-        let info = SystemInfo {
-            cores: 1,
-            cores_present: 3,
-            memory_mib: 1024,
-            platform: "qemu-virt".into(),
-            version: "0.1.0".into(),
-            ticks_per_second: 1,
+    fn services() -> [Service; 3] {
+        let channel = |number, client| ChannelInfo {
+            number,
+            kind: if core_of(client) == 0 { ChannelKind::Lmp } else { ChannelKind::Routed },
+            client,
+            received: 10,
+            received_bytes: 800,
+            sent: 9,
+            sent_bytes: 7,
+            in_flight: 1,
         };
-        assert_eq!(cores(&info), "CORE STATE\n   0 running\n   1 off\n   2 off\n");
+        let service = |name: &str, owner, channels| Service { name: name.into(), owner, channels };
+        [
+            service("console", 64, Ok(vec![channel(5, 256), channel(7, 259)])),
+            service("lost", 272, Err("the service does not answer".into())),
+            service("mem.0", 32, Ok(vec![channel(12, 256)])),
+        ]
+    }
+
+    #[test]
+    fn services_have_a_line_each() {
+        let expected = "\
+NAME    CORE PID CLIENTS
+console    0  64       2
+lost       0 272       ?
+mem.0      0  32       1
+";
+        assert_eq!(names(&services()), expected);
+    }
+
+    #[test]
+    fn channels_have_a_line_each_by_server_and_number() {
+        let expected = "\
+KIND   NUMBER CLIENT SERVER SERVICE IN BYTES OUT BYTES WAITING
+lmp        12    256     32 mem.0   10   800   9     7       1
+lmp         5    256     64 console 10   800   9     7       1
+routed      7    259     64 console 10   800   9     7       1
+";
+        assert_eq!(channels(&services()), expected);
+    }
+
+    #[test]
+    fn cores_that_are_not_up_have_no_counters() {
+        let counters = CoreCounters {
+            up_ms: 61_002,
+            interrupts: 1200,
+            switches: 34_567,
+            dispatchers: 7,
+            capabilities: 890,
+        };
+        let core = |core, counters| CoreInfo { core, counters };
+        let expected = "\
+CORE STATE UPTIME INTERRUPTS SWITCHES DOMAINS CAPS
+   0 up    61.002       1200    34567       7  890
+   1 off        -          -        -       -    -
+";
+        assert_eq!(cores(&[core(0, Some(counters)), core(1, None)]), expected);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use interfaces::{CoreMemory, ExitStatus, LogPart, ProcessInfo, SystemInfo};
+use interfaces::{CoreInfo, CoreMemory, ExitStatus, LogPart, ProcessInfo};
 
 use crate::commands::COMMANDS;
-use crate::{Capability, End, Failure, RunError, Shell, World, interact};
+use crate::{Capability, End, Failure, RunError, Service, Shell, World, interact};
 
 /// What happened, and what is going to.
 #[derive(Default)]
@@ -72,8 +72,15 @@ impl World for Fake {
     fn memory(&mut self) -> Result<Vec<CoreMemory>, Failure> {
         Ok(vec![CoreMemory { core: 0, total_kib: 3, used_kib: 1, free_kib: 2 }])
     }
-    fn info(&mut self) -> Result<SystemInfo, Failure> {
+    fn services(&mut self) -> Result<Vec<Service>, Failure> {
+        let service = |name: &str, channels| Service { name: name.into(), owner: 256, channels };
+        Ok(vec![service("deaf", Err("the service does not answer".into())), service("fs", Ok(vec![]))])
+    }
+    fn cores(&mut self) -> Result<Vec<CoreInfo>, Failure> {
         Err("gone".into())
+    }
+    fn start_core(&mut self, core: u32) -> Result<(), Failure> {
+        if core == 1 { Ok(()) } else { Err("this core is up already".into()) }
     }
     fn log(&mut self, position: u64) -> Result<LogPart, Failure> {
         if self.0.borrow().log_stands {
@@ -182,6 +189,7 @@ fn commands_print_what_they_are_asked_for() {
         ("echo", "\n"),
         ("clear", "\x1b[H\x1b[2J"),
         ("free", "CORE TOTAL USED FREE\n   0     3    1    2\n sum     3    1    2\n"),
+        ("names", "NAME CORE PID CLIENTS\ndeaf    0 256       ?\nfs      0 256       0\n"),
         ("dmesg", "barreldish\nready\n"),
         ("uptime", "up 0.000 s\n"),
         ("caps", "TYPE COUNT\nsum      0\n"),
@@ -215,8 +223,14 @@ fn a_command_that_is_called_wrongly_says_so_and_does_nothing() {
         "clear all",
         "ps -x",
         "cores 1",
+        "cores up",
+        "cores up one",
+        "cores up 1 2",
+        "cores down 1",
         "free -m",
         "caps all",
+        "names all",
+        "channels 1",
         "caps list all",
         "dmesg -w",
         "uptime -p",
@@ -263,6 +277,10 @@ fn limits_that_cannot_be_are_told_apart() {
 fn a_service_that_fails_is_a_complaint_of_the_command() {
     assert_eq!(run("ps"), ("ps: no service `spawn`\n".into(), 1));
     assert_eq!(run("cores"), ("cores: gone\n".into(), 1));
+    assert_eq!(run("cores up 0"), ("cores: core 0: this core is up already\n".into(), 1));
+    assert_eq!(run("cores up 1"), (String::new(), 0));
+    let (printed, status) = run("channels");
+    assert!(printed.ends_with("\nchannels: deaf: the service does not answer\n") && status == 1, "{printed}");
     assert_eq!(run("help nothing"), ("help: there is no command `nothing`\n".into(), 1));
 }
 

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use interfaces::{CoreMemory, ExitStatus, LogPart, ProcessInfo, SystemInfo};
+use interfaces::{ChannelInfo, CoreInfo, CoreMemory, ExitStatus, LogPart, ProcessInfo};
 
 use crate::capabilities::Capability;
 
@@ -29,6 +29,17 @@ pub enum RunError {
     NotRunnable(Failure),
     /// Something else was in the way.
     Failed(Failure),
+}
+
+/// A service, and what it says of its channels.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The domain that offers it.
+    pub owner: u64,
+    /// Its channels by number, or why it does not tell.
+    pub channels: Result<Vec<ChannelInfo>, Failure>,
 }
 
 /// Everything outside of the shell.
@@ -70,11 +81,23 @@ pub trait World {
     /// The memory service cannot say.
     fn memory(&mut self) -> Result<Vec<CoreMemory>, Failure>;
 
-    /// Facts about the machine and the system.
+    /// All services, by name.
+    ///
+    /// # Errors
+    /// The name service cannot say.
+    fn services(&mut self) -> Result<Vec<Service>, Failure>;
+
+    /// The cores of the machine, by number.
     ///
     /// # Errors
     /// The system service cannot say.
-    fn info(&mut self) -> Result<SystemInfo, Failure>;
+    fn cores(&mut self) -> Result<Vec<CoreInfo>, Failure>;
+
+    /// Starts a core.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    fn start_core(&mut self, core: u32) -> Result<(), Failure>;
 
     /// The kernel's log from a position on, as much as one answer takes; no bytes at its end.
     ///

@@ -2,13 +2,16 @@
 //!
 //! | interface | served by | found as | for |
 //! |---|---|---|---|
-//! | [`Memory`] | mem | `mem` | RAM |
-//! | [`Accounts`] | mem | `mem.accounts`, by parts of the system | RAM for others, limits |
+//! | [`Memory`] | mem of each core | `mem` | RAM |
+//! | [`Accounts`] | mem of each core | `mem.accounts`, by parts of the system | RAM for others, limits |
 //! | [`Names`] | names | handed over at start | finding services, offering one |
+//! | [`RootNames`] | names of the first core | (names of other cores are its clients) | services of all cores |
 //! | [`Service`] | every server | (names is its client) | taking a new client |
 //! | [`Console`] | serial | `console` | the terminal |
-//! | [`Spawn`] | spawn | `spawn` | processes |
-//! | [`System`] | init | `system` | log, facts, power |
+//! | [`Spawn`] | spawn of each core | `spawn` | processes |
+//! | [`System`] | init | `system` | log, facts, cores, power |
+//!
+//! What is there on each core is registered as `NAME.CORE`, and found as `NAME` on that core.
 //!
 //! For an interface `Name` there are the trait `Name` (servers implement it), `NameServer` and
 //! `NameClient`; see `ipc`. Errors of an interface are an enum of its own with a sentence each; its
@@ -33,10 +36,12 @@ pub use memory::{
     MemoryServer,
 };
 pub use names::{
-    MAX_NAME, Names, NamesClient, NamesError, NamesServer, Service, ServiceClient, ServiceError,
-    ServiceServer,
+    ChannelInfo, ChannelKind, MAX_NAME, NameInfo, Names, NamesClient, NamesError, NamesServer, RootNames,
+    RootNamesClient, RootNamesServer, Service, ServiceClient, ServiceError, ServiceServer, instance_name,
 };
 pub use spawn::{
     ExitStatus, Pid, ProcessInfo, ProcessState, SPAWN, Spawn, SpawnClient, SpawnError, SpawnServer,
 };
-pub use system::{LogPart, SYSTEM, System, SystemClient, SystemError, SystemInfo, SystemServer};
+pub use system::{
+    CoreCounters, CoreInfo, LogPart, SYSTEM, System, SystemClient, SystemError, SystemInfo, SystemServer,
+};

@@ -15,6 +15,16 @@ errors! {
         NotAllowed => "this domain may not do that",
         /// The platform cannot do it.
         NotSupported => "this platform cannot do that",
+        /// The machine has no core of this number.
+        NoSuchCore => "the machine has no core of this number",
+        /// The core is up already.
+        CoreIsUp => "this core is up already",
+        /// The machine has too little memory for one more.
+        NoMemoryForCore => "there is too little memory for this core: give the machine more (--memory)",
+        /// Firmware or the kernel did not start it.
+        CoreNotStarted => "the core could not be started; `dmesg` says why",
+        /// It was started, and is not heard of.
+        CoreIsSilent => "the core does not answer",
     }
 }
 
@@ -44,6 +54,30 @@ pub struct SystemInfo {
     pub ticks_per_second: u64,
 }
 
+/// A core of the machine, at the moment of the question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Wire)]
+pub struct CoreInfo {
+    /// Its number.
+    pub core: u32,
+    /// What it has done; none if it is not up.
+    pub counters: Option<CoreCounters>,
+}
+
+/// What a core that is up has done since its kernel started, and what it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Wire)]
+pub struct CoreCounters {
+    /// Time since it started, in milliseconds.
+    pub up_ms: u64,
+    /// Interrupts taken.
+    pub interrupts: u64,
+    /// Switches from one dispatcher to another.
+    pub switches: u64,
+    /// Dispatchers that exist.
+    pub dispatchers: u64,
+    /// Capabilities that exist.
+    pub capabilities: u64,
+}
+
 /// Served by init, which alone holds the `Kernel` capability.
 #[ipc::interface(limit = 65536)]
 pub trait System {
@@ -51,7 +85,16 @@ pub trait System {
     fn log(&self, position: u64) -> Result<LogPart, SystemError>;
 
     /// Facts about the machine and the system.
-    fn info(&self) -> Result<SystemInfo, SystemError>;
+    async fn info(&self) -> Result<SystemInfo, SystemError>;
+
+    /// The core of this instance.
+    fn core(&self) -> Result<CoreInfo, SystemError>;
+
+    /// All cores that the machine has, by number.
+    async fn cores(&self) -> Result<Vec<CoreInfo>, SystemError>;
+
+    /// Starts a core. Answered when programs can be started on it.
+    async fn start_core(&self, core: u32) -> Result<(), SystemError>;
 
     /// Switches the machine off, with an exit status for whoever runs it. Answers only when refused.
     fn power_off(&self, status: u8) -> Result<(), SystemError>;

@@ -40,6 +40,21 @@ fn every_structure_arrives_and_no_part_of_one_passes_for_it() {
         version: "0.1.0".into(),
         ticks_per_second: 62_500_000,
     });
+    let counters = CoreCounters { up_ms: 1, interrupts: 2, switches: 3, dispatchers: 4, capabilities: 5 };
+    for counters in [None, Some(counters)] {
+        arrives(CoreInfo { core: 3, counters });
+    }
+    arrives(NameInfo { name: "mem.0".into(), owner: 32 });
+    arrives(ChannelInfo {
+        number: 1,
+        kind: ChannelKind::Routed,
+        client: 257,
+        received: 3,
+        received_bytes: 4,
+        sent: 5,
+        sent_bytes: 6,
+        in_flight: 7,
+    });
     arrives(ConsoleMode::Raw);
     arrives(MemoryError::Call(CallError::PeerGone));
     arrives(SpawnError::NotFound);

@@ -8,6 +8,7 @@ use crate::message::{
 use crate::port::{Lock, Port, SendError};
 use crate::reply::{Answer, Answering};
 use crate::request::Deferring;
+use crate::traffic::{Counter, Traffic};
 use abi::CapAddr;
 use abi::packet::{Header, Packet};
 use alloc::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub(crate) struct Channel<P: Port> {
     pub(crate) gone: AtomicBool,
     limit: usize,
     pub(crate) state: P::Lock<State>,
+    pub(crate) received: Counter,
+    pub(crate) sent: Counter,
 }
 
 impl<P: Port> Channel<P> {
@@ -47,7 +50,8 @@ impl<P: Port> Channel<P> {
         let state =
             State { flights: BTreeMap::new(), outgoing: Outgoing::new(), assembly: Assembly::new(limit) };
         let (status, gone) = (AtomicU8::new(NEW), AtomicBool::new(false));
-        Channel { port, status, gone, limit, state: P::Lock::new(state) }
+        let (received, sent) = (Counter::default(), Counter::default());
+        Channel { port, status, gone, limit, state: P::Lock::new(state), received, sent }
     }
 
     /// The client speaks our interface.
@@ -58,6 +62,11 @@ impl<P: Port> Channel<P> {
     #[inline(always)]
     pub(crate) fn status(&self) -> u8 {
         self.status.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic {
+        let in_flight = self.state.with(|state| state.flights.len() as u32);
+        Traffic { received: self.received.get(), sent: self.sent.get(), in_flight }
     }
 
     pub(crate) fn discard(&self, capability: Option<CapAddr>) {
@@ -72,6 +81,7 @@ impl<P: Port> Channel<P> {
         if self.status() == CLOSED {
             return discard_given(&self.port, message.capability);
         }
+        self.sent.add(message.body.length());
         let message = self.state.with(|state| {
             // What a client does not read must not fill this domain's memory: an answer to each request that it may have
             // waiting, and a few of the longest.

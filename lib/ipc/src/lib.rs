@@ -55,6 +55,7 @@ pub mod port;
 mod reply;
 mod request;
 mod server;
+mod traffic;
 pub mod wire;
 
 pub use client::{Call, Client, Stub};
@@ -68,6 +69,7 @@ pub use port::{Lock, Outcome, Port, Receiver, SendError, Task};
 pub use reply::{Answer, NotWanted, Reply};
 pub use request::{Caller, Replies, Request, Served, Service, at_once};
 pub use server::serve;
+pub use traffic::{Amount, Traffic};
 pub use wire::{Capability, Decode, Encode};
 
 /// What the code of [`macro@interface`] names.

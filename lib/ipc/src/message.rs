@@ -53,6 +53,13 @@ pub(crate) enum Body {
 }
 
 impl Body {
+    /// Bytes that it encodes.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Body::Words { length, .. } => usize::from(*length),
+            Body::Bytes(bytes) => bytes.len(),
+        }
+    }
     /// A payload of one word.
     pub(crate) fn word(word: u64) -> Body {
         Body::Words { words: [word, 0, 0, 0, 0, 0, 0], length: 8 }

@@ -20,6 +20,7 @@
 //!   that the runtime should report by a panic.
 //! * The heap works wherever receivers run: messages longer than a packet are assembled there.
 
+use crate::traffic::Traffic;
 use abi::CapAddr;
 use abi::packet::Packet;
 use alloc::boxed::Box;
@@ -128,4 +129,9 @@ pub trait Receiver {
 
     /// The peer is gone. Packets that it sent before have been delivered. Calling it again does nothing.
     fn on_peer_gone(&self);
+
+    /// What has gone over the channel so far. Only a server's end counts.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
 }

@@ -13,6 +13,7 @@ use crate::message::{
 use crate::port::{Lock, Outcome, Port, Receiver, Task};
 use crate::reply::{Answer, Answering};
 use crate::request::{Caller, Deferring, Replies, Request, Served, Service};
+use crate::traffic::Traffic;
 use crate::wire::{Capability, bytes_of, copy_words, fill_words};
 use abi::CapAddr;
 use abi::packet::{FLAG_BYTES, Header, PAYLOAD_BYTES, PAYLOAD_WORDS, Packet};
@@ -70,6 +71,7 @@ where
     #[inline(always)]
     fn request(&self, request: Request, packet: &mut Packet) -> Outcome {
         let header = request.header;
+        self.channel.received.add(request.long.as_ref().map_or(header.length().into(), Vec::len));
         packet.words = [0; PAYLOAD_WORDS];
         let channel = DeferringChannel(&self.channel);
         let replies = Replies { channel: &channel, sequence: header.sequence(), method: header.method() };
@@ -98,11 +100,15 @@ where
                 // It must be gone here before the wait that a reply goes out with.
                 Some(given) if given.is_given() => {
                     if self.channel.port.send(packet, Some(given.address())).is_ok() {
+                        self.channel.sent.add(length.into());
                         self.channel.port.discard(given.address());
                         return Outcome::None;
                     }
                 }
-                lent => return Outcome::Reply(lent.map(Capability::address)),
+                lent => {
+                    self.channel.sent.add(length.into());
+                    return Outcome::Reply(lent.map(Capability::address));
+                }
             }
         }
         self.reply_queued(header, packet, capability)
@@ -285,6 +291,10 @@ where
         if !self.channel.gone.swap(true, Ordering::Relaxed) {
             self.service.gone(&self.caller);
         }
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.channel.traffic()
     }
 }
 

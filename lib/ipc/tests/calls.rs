@@ -47,6 +47,53 @@ fn a_long_message_costs_a_packet_per_56_bytes() {
 }
 
 #[test]
+fn the_servers_end_counts_messages_their_bytes_and_what_waits() {
+    for capacity in [1, 4, 256] {
+        let (world, state, client) = connect(capacity);
+        let server = world.receiver(SERVER).unwrap();
+        // What was sent and received since.
+        let since = |before: ipc::Traffic| {
+            let now = server.traffic();
+            let difference = |now: ipc::Amount, before: ipc::Amount| {
+                (now.messages - before.messages, now.bytes - before.bytes)
+            };
+            (difference(now.received, before.received), difference(now.sent, before.sent), now.in_flight)
+        };
+        let nothing = server.traffic();
+        assert_eq!(nothing, ipc::Traffic::default());
+        client.add(1, 2).unwrap();
+        assert_eq!(since(nothing), ((1, 16), (1, 8), 0));
+        client.seven([0; 7]).unwrap();
+        assert_eq!(since(nothing), ((2, 16 + 56), (2, 8 + 56), 0));
+
+        let before = server.traffic();
+        client.echo(&[0; 1000]).unwrap();
+        let ((requests, bytes_in), (answers, bytes_out), _) = since(before);
+        assert_eq!((requests, answers, bytes_in), (1, 1, bytes_out));
+        assert!((1000..1016).contains(&bytes_in), "{bytes_in}");
+
+        let before = server.traffic();
+        client.note(&"x".repeat(500)).unwrap();
+        world.run();
+        let ((requests, bytes_in), sent, _) = since(before);
+        assert_eq!((requests, sent), (1, (0, 0)), "nobody answers a note");
+        assert!((500..516).contains(&bytes_in), "{bytes_in}");
+
+        let before = server.traffic();
+        let mut waiting = Box::pin(client.later_async(7));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        world.run();
+        let ((requests, _), sent, in_flight) = since(before);
+        assert_eq!((requests, sent, in_flight), (1, (0, 0), 1));
+        let (_, reply) = state.replies.borrow_mut().pop().unwrap();
+        reply.send(&Ok("now".into())).unwrap();
+        let (_, (answers, _), in_flight) = since(before);
+        assert_eq!((answers, in_flight), (1, 0));
+    }
+}
+
+#[test]
 fn structures_travel() {
     let (_, _, client) = connect(2);
     let item =

@@ -6,6 +6,7 @@ use core::cell::{Cell, RefCell};
 use abi::frame::{RING_PEER_GONE, RING_SENDER_BLOCKED, RING_WRITABLE};
 use abi::packet::{HEADER_CAPABILITY, Packet};
 use abi::{CapAddr, ErrorKind, Rights};
+use ipc::Traffic;
 use ipc::port::{Outcome, Port, Receiver, SendError, Task};
 use sys::{Any, Cap, EndPoint};
 
@@ -39,6 +40,8 @@ pub(crate) struct Channel {
     landing: Cell<CapAddr>,
     target: RefCell<Target>,
     closed: Cell<bool>,
+    /// The peer is gone, and that has been noticed.
+    left: Cell<bool>,
     /// Calls on it may wait even inside a handler, with everything else put off (the memory service).
     leaf: Cell<bool>,
 }
@@ -109,6 +112,7 @@ impl Channel {
             landing: Cell::new(landing),
             target: RefCell::new(Target::Nobody),
             closed: Cell::new(false),
+            left: Cell::new(false),
             leaf: Cell::new(false),
         });
         events::set(event, Event::Channel(channel.clone()));
@@ -293,6 +297,11 @@ impl Channel {
         }
     }
 
+    /// Whether the peer is gone, perhaps not without packets that nobody has looked at.
+    pub(crate) fn is_left(&self) -> bool {
+        self.left.get() || self.ring.has_flags(RING_PEER_GONE)
+    }
+
     /// Whether packets are in the ring.
     #[inline]
     fn has_packets(&self) -> bool {
@@ -331,12 +340,21 @@ impl Channel {
 
     /// The peer is gone for good.
     fn lost(&self) {
+        self.left.set(true);
         if let Some(receiver) = self.receiver() {
             receiver.on_peer_gone();
         }
         if matches!(&*self.target.borrow(), Target::Server(_)) {
             // After the loop is done with the channel: the server's end goes, and the channel with its port.
             dispatch::bury(self.event);
+        }
+    }
+
+    /// What has gone over it so far, if this is a server's end whose peer is there.
+    pub(crate) fn traffic(&self) -> Option<Traffic> {
+        match &*self.target.borrow() {
+            Target::Server(server) => Some(server.traffic()),
+            Target::Client(_) | Target::Nobody => None,
         }
     }
 

@@ -7,6 +7,7 @@ use alloc::task::Wake;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::Future;
+use core::future::poll_fn;
 use core::pin::pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
@@ -157,6 +158,19 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         }
         dispatch::park();
     }
+}
+
+/// Lets other tasks and handlers have their turn.
+pub async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Parks until unparked or until `future` is ready; may return spuriously.

@@ -249,6 +249,11 @@ impl Ring {
         self.half(offset_of!(RingHead, head)).store(number, Ordering::Release);
     }
 
+    /// Sets flags that are the receiver's to set.
+    pub(crate) fn set_flags(self, flags: u32) {
+        self.half(offset_of!(RingHead, flags)).fetch_or(flags, Ordering::AcqRel);
+    }
+
     /// Takes the `RING_*` flags in `which` out.
     #[inline]
     pub(crate) fn take_flags(self, which: u32) -> u32 {
@@ -257,5 +262,10 @@ impl Ring {
             return 0;
         }
         flags.fetch_and(!which, Ordering::AcqRel) & which
+    }
+
+    /// Whether any of the `RING_*` flags in `which` is set.
+    pub(crate) fn has_flags(self, which: u32) -> bool {
+        self.half(offset_of!(RingHead, flags)).load(Ordering::Relaxed) & which != 0
     }
 }

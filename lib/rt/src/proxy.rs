@@ -10,7 +10,9 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::cell::Cell;
 
-use abi::frame::{RING_NO_SENDERS, RING_PEER_GONE, RING_SENDER_BLOCKED, RING_WRITABLE};
+use abi::frame::{
+    RING_CONNECTED, RING_NO_SENDERS, RING_PEER_GONE, RING_SENDER_BLOCKED, RING_WATCHED, RING_WRITABLE,
+};
 use abi::layout::SELF_DISPATCHER;
 use abi::packet::{HEADER_CAPABILITY, Packet};
 use abi::{CapAddr, Rights};
@@ -27,6 +29,8 @@ use crate::slots;
 /// What a proxy tells its owner, on the main thread, with nothing of the runtime locked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProxyEvent {
+    /// It has been connected.
+    Connected,
     /// There is a packet to take. It is said again only after [`Proxy::take`] has found none.
     Ready,
     /// The ring of the endpoint that it is connected with has room again.
@@ -52,7 +56,10 @@ pub(crate) struct State {
 impl State {
     /// The event is ready.
     pub(crate) fn happened(&self) {
-        let flags = self.ring.take_flags(RING_WRITABLE | RING_PEER_GONE | RING_NO_SENDERS);
+        let flags = self.ring.take_flags(RING_CONNECTED | RING_WRITABLE | RING_PEER_GONE | RING_NO_SENDERS);
+        if flags & RING_CONNECTED != 0 {
+            (self.told)(ProxyEvent::Connected);
+        }
         if self.ring.peek(self.taken.get()).is_some() {
             (self.told)(ProxyEvent::Ready);
         }
@@ -120,6 +127,7 @@ impl Proxy {
             return Err(error.into());
         }
         ring.set_head(u32::MAX);
+        ring.set_flags(RING_WATCHED);
         state.offer_landing();
         let state = Rc::new(state);
         events::set(event, Event::Proxy(state.clone()));
@@ -129,6 +137,11 @@ impl Proxy {
     /// Its event, by which `EndpointPeer` names it.
     pub fn event(&self) -> u32 {
         self.0.event
+    }
+
+    /// The capability to it.
+    pub fn capability(&self) -> Cap<EndPoint> {
+        self.0.own
     }
 
     /// The next packet, and the slot of what came with it, which is the caller's.

@@ -2,7 +2,10 @@
 
 use core::fmt;
 
-use abi::boot::{BOOT_CNODE, BOOT_INFO_BASE, BOOT_MAGIC, BootInfo, Device, DeviceKind, Region, RegionKind};
+use abi::boot::{
+    BOOT_CNODE, BOOT_INFO_BASE, BOOT_MAGIC, BootInfo, Device, DeviceKind, MAX_COMMAND_LINE, Region,
+    RegionKind,
+};
 use abi::{CapAddr, PAGE_SIZE, Rights};
 use rt::RtError;
 use sys::{Cap, DevFrame, Frame, IrqSource, PhysAddr, Ram};
@@ -75,6 +78,20 @@ impl Boot {
     /// The root Ram capabilities.
     pub(crate) fn roots(&self) -> impl Iterator<Item = Cap<Ram>> {
         self.regions(RegionKind::Ram).map(|region| Cap::new(boot_slot(region.slot)))
+    }
+
+    /// What the monitor of this core shares with that of the core that started this one; `None` on the first core.
+    pub(crate) fn monitor_frame(&self) -> Option<Cap<Frame>> {
+        self.regions(RegionKind::Monitor).next().map(|region| Cap::new(boot_slot(region.slot)))
+    }
+
+    /// The number in a word `NAME=NUMBER` of the kernel's command line.
+    pub(crate) fn option(&self, name: &str) -> Option<u32> {
+        let line = &self.info.command_line[..(self.info.command_line_size as usize).min(MAX_COMMAND_LINE)];
+        let word = line
+            .split(u8::is_ascii_whitespace)
+            .find_map(|word| word.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        core::str::from_utf8(word).ok()?.parse().ok()
     }
 
     /// The boot modules: their frame and how many bytes of it are meaningful.
@@ -154,7 +171,7 @@ fn boot_slot(slot: u32) -> CapAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::boot::{MAX_COMMAND_LINE, MAX_DEVICES, MAX_REGIONS};
+    use abi::boot::{MAX_DEVICES, MAX_REGIONS};
 
     fn info() -> BootInfo {
         let mut regions = [Region::default(); MAX_REGIONS];

@@ -20,7 +20,10 @@ extern crate alloc;
 
 mod boot;
 mod bootstrap;
+mod cores;
+mod monitor;
 mod parts;
+mod shares;
 mod start;
 mod system;
 

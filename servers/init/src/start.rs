@@ -10,21 +10,23 @@ use core::task::{Poll, Waker};
 use core::time::Duration;
 
 use abi::Rights;
+use abi::domain::Role;
 use abi::frame::Cause;
-use domain::servers::{
-    INIT_DOMAIN, MEM_DOMAIN, MEMORY_ACCOUNTS, NAMES, NAMES_DOMAIN, SERIAL_DOMAIN, SPAWN_DOMAIN, mem, serial,
-    spawn,
-};
+use domain::servers::{MEMORY_ACCOUNTS, NAMES, ROOT_NAMES, mem, serial, spawn};
 use interfaces::{
     AccountsClient, CONSOLE, ConsoleClient, NamesClient, SPAWN, SYSTEM, SpawnClient, SpawnError, SystemInfo,
-    SystemServer,
+    SystemServer, instance_name,
 };
-use rt::{LmpPort, RtError};
-use sys::{Any, Cap};
+use ipc::Capability;
+use rt::{LmpPort, RtError, slots};
+use sys::{Any, Cap, Frame};
 
 use crate::boot::{Boot, BootError};
 use crate::bootstrap::Bootstrap;
+use crate::cores::Cores;
+use crate::monitor::{Held, Monitor, well_known};
 use crate::parts::{Naming, Needs, Part, PartError, Site, Source, start};
+use crate::shares::divide;
 use crate::system::{Machine, log_end, log_from, power_off, release_console, version};
 
 /// The program that a person talks to.
@@ -33,6 +35,10 @@ const SHELL: &str = "sh";
 const UART_CLOCK: u64 = 24_000_000;
 /// How long the last words have to leave the UART.
 const LAST_WORDS: Duration = Duration::from_millis(20);
+/// The core that boots.
+pub(crate) const FIRST_CORE: u32 = 0;
+/// Option of the kernel's command line: how many cores run from the start. All, unless it says otherwise.
+const BOOT_CORES: &str = "cores";
 /// Exit status of the machine when the system fails.
 const FAILURE: u8 = 1;
 
@@ -130,27 +136,105 @@ fn system(console: &mut Option<Console>) -> Result<u8, InitError> {
     let mut boot = Boot::read().map_err(InitError::Boot)?;
     let modules = boot.map_modules().map_err(InitError::Boot)?;
     let site = Site::new(modules).map_err(|error| InitError::Part("the servers", error.into()))?;
-    let bootstrap = Bootstrap::serve_own().map_err(|error| InitError::Service(NAMES, error))?;
+    let monitor = Monitor::new(boot.info().core);
+    let bootstrap =
+        Bootstrap::serve_own(monitor.clone()).map_err(|error| InitError::Service(NAMES, error))?;
     let watch = Watch::new();
+    match boot.monitor_frame() {
+        None => first_core(&mut boot, site, &bootstrap, &watch, &monitor, console),
+        Some(frame) => other_core(&boot, site, &bootstrap, &watch, &monitor, frame, console),
+    }
+}
 
-    let memory_part = watch.part(start_memory(&boot, site, &bootstrap)?);
+/// The core that boots: everything, the other cores, and the shell, until that ends.
+fn first_core(
+    boot: &mut Boot,
+    site: Site<'_>,
+    bootstrap: &Bootstrap,
+    watch: &Watch,
+    monitor: &Monitor,
+    console: &mut Option<Console>,
+) -> Result<u8, InitError> {
+    let shares =
+        divide(boot.roots().collect(), boot.info().cores).map_err(|error| named("mem")(error.into()))?;
+    let memory_part = watch.part(start_memory(boot, &shares.own, site, bootstrap)?);
     let memory: AccountsClient<LmpPort> = watch.connect(MEMORY_ACCOUNTS)?;
-    let names_part = watch.part(start_names(site, &bootstrap, &memory)?);
+    let names_part = watch.part(start_names(boot, site, bootstrap, &memory)?);
     bootstrap.set_names(watch.connect::<NamesClient<LmpPort>>(NAMES)?);
+    serve_names_to_others(bootstrap, monitor);
 
-    let stage = Stage { site, bootstrap: &bootstrap, memory: &memory };
-    let serial_part = watch.part(stage.serial(&mut boot)?);
+    let stage = Stage { site, bootstrap, memory: &memory };
+    let serial_part = watch.part(stage.serial(boot)?);
     *console = Some(Console { client: watch.connect(CONSOLE)?, log: log_end() });
     release_console().map_err(|error| InitError::Service(CONSOLE, error.into()))?;
-    watch.part(stage.spawn(&boot, &[memory_part, names_part, serial_part])?);
-    let machine = SystemServer::new(Machine(facts(&boot)));
-    rt::names::serve(SYSTEM, machine).map_err(|error| InitError::Service(SYSTEM, error))?;
+    let parts = [(Role::Mem, memory_part), (Role::Names, names_part), (Role::Serial, serial_part)];
+    watch.part(stage.spawn(boot, &parts)?);
+    let cores = Cores::new(monitor.clone(), boot.info().cores, shares.others);
+    serve_system(boot, Some(cores.clone()))?;
     let spawn: SpawnClient<LmpPort> = watch.connect(SPAWN)?;
+    watch.until(start_others(&cores, boot.option(BOOT_CORES)))?;
     let status = watch.until(async {
         let shell = spawn.spawn_async(SHELL, &[], &[], 0).await?;
         spawn.wait_async(shell).await
     })?;
     Ok(status.map_err(InitError::Shell)?.code() as u8)
+}
+
+/// A core that another has started: what every core has, until the machine is switched off.
+fn other_core(
+    boot: &Boot,
+    site: Site<'_>,
+    bootstrap: &Bootstrap,
+    watch: &Watch,
+    monitor: &Monitor,
+    frame: Cap<Frame>,
+    console: &mut Option<Console>,
+) -> Result<u8, InitError> {
+    monitor.link(FIRST_CORE, frame).map_err(|error| InitError::Service("monitor", error))?;
+    let roots: Vec<_> = boot.roots().collect();
+    let memory_part = watch.part(start_memory(boot, &roots, site, bootstrap)?);
+    let memory: AccountsClient<LmpPort> = watch.connect(MEMORY_ACCOUNTS)?;
+    let names_part = watch.part(start_names(boot, site, bootstrap, &memory)?);
+    bootstrap.set_names(watch.connect::<NamesClient<LmpPort>>(NAMES)?);
+    *console = Some(Console { client: watch.connect(CONSOLE)?, log: log_end() });
+    let stage = Stage { site, bootstrap, memory: &memory };
+    watch.part(stage.spawn(boot, &[(Role::Mem, memory_part), (Role::Names, names_part)])?);
+    watch.connect::<SpawnClient<LmpPort>>(SPAWN)?;
+    serve_system(boot, None)?;
+    monitor.say_ready(FIRST_CORE);
+    watch.until(core::future::pending())
+}
+
+/// Starts the other cores, all at once; one that does not start is told about, and the rest go on.
+async fn start_others(cores: &Cores, wanted: Option<u32>) {
+    let count = wanted.unwrap_or(u32::MAX).clamp(1, cores.count());
+    for core in 1..count {
+        if let Err(error) = cores.start(core).await {
+            barreldish::println!("init: core {core}: {error}");
+        }
+    }
+}
+
+/// Name services of other cores become clients of this core's.
+fn serve_names_to_others(bootstrap: &Bootstrap, monitor: &Monitor) {
+    let (bootstrap, answers) = (bootstrap.clone(), monitor.clone());
+    monitor.offer(well_known::NAMES, move |domain, endpoint| {
+        let Some(way_in) = bootstrap.service(ROOT_NAMES) else {
+            return slots::discard(endpoint.0);
+        };
+        let answers = answers.clone();
+        rt::spawn(async move {
+            if let Ok(peer) = way_in.accept_async(domain, Capability::give(endpoint.0)).await {
+                answers.answer(Held(peer.address()));
+            }
+        });
+    });
+}
+
+fn serve_system(boot: &Boot, cores: Option<Cores>) -> Result<(), InitError> {
+    let machine = SystemServer::new(Machine::new(facts(boot), cores));
+    let name = instance_name(SYSTEM, boot.info().core);
+    rt::names::serve(&name, machine).map_err(|error| InitError::Service(SYSTEM, error))
 }
 
 fn starting(name: &str) {
@@ -161,15 +245,20 @@ fn named(name: &'static str) -> impl FnOnce(PartError) -> InitError {
     move |error| InitError::Part(name, error)
 }
 
-/// The memory server gets all roots, and nobody else keeps one.
-fn start_memory(boot: &Boot, site: Site<'_>, bootstrap: &Bootstrap) -> Result<Part, InitError> {
+/// The memory server gets these roots, and nobody else keeps one.
+fn start_memory(
+    boot: &Boot,
+    roots: &[Cap<sys::Ram>],
+    site: Site<'_>,
+    bootstrap: &Bootstrap,
+) -> Result<Part, InitError> {
     let given =
-        |(number, root): (usize, Cap<sys::Ram>)| (root.cast::<Any>(), mem::root(number as u64), Rights::ALL);
-    let roots: Vec<_> = boot.roots().enumerate().map(given).collect();
+        |(number, root): (usize, &Cap<sys::Ram>)| (root.cast::<Any>(), mem::root(number as u64), Rights::ALL);
+    let roots: Vec<_> = roots.iter().enumerate().map(given).collect();
     let mut extra = [0; 8];
     extra[mem::EXTRA_ROOTS] = roots.len() as u64;
     extra[mem::EXTRA_CORE] = boot.info().core.into();
-    let needs = Needs { name: "mem", domain: MEM_DOMAIN, extra, capabilities: &roots };
+    let needs = Needs { name: "mem", domain: Role::Mem.on(boot.info().core), extra, capabilities: &roots };
     starting(needs.name);
     let part = start(site, &needs, Source::Own, Naming::Bootstrap(bootstrap)).map_err(named(needs.name))?;
     for &(root, ..) in &roots {
@@ -179,11 +268,13 @@ fn start_memory(boot: &Boot, site: Site<'_>, bootstrap: &Bootstrap) -> Result<Pa
 }
 
 fn start_names(
+    boot: &Boot,
     site: Site<'_>,
     bootstrap: &Bootstrap,
     memory: &AccountsClient<LmpPort>,
 ) -> Result<Part, InitError> {
-    let needs = Needs { name: "names", domain: NAMES_DOMAIN, extra: [0; 8], capabilities: &[] };
+    let domain = Role::Names.on(boot.info().core);
+    let needs = Needs { name: "names", domain, extra: [0; 8], capabilities: &[] };
     starting(needs.name);
     start(site, &needs, Source::Server(memory), Naming::Bootstrap(bootstrap)).map_err(named(needs.name))
 }
@@ -213,26 +304,27 @@ impl Stage<'_> {
             (registers.cast(), serial::REGISTERS, Rights::ALL),
             (interrupt.cast(), serial::INTERRUPT, Rights::ALL),
         ];
-        let needs = Needs { name: "serial", domain: SERIAL_DOMAIN, extra, capabilities: &capabilities };
+        let needs = Needs { name: "serial", domain: Role::Serial.on(0), extra, capabilities: &capabilities };
         self.start(&needs)
     }
 
-    /// The spawn service sees the state of the parts before it, to list them.
-    fn spawn(&self, boot: &Boot, parts: &[Running; 3]) -> Result<Part, InitError> {
+    /// The spawn service sees the state of the parts before it, of which the memory server is the first, to list them.
+    fn spawn(&self, boot: &Boot, parts: &[(Role, Running)]) -> Result<Part, InitError> {
         let (modules, bytes) = boot.modules().map_err(InitError::Boot)?;
         let mut extra = [0; 8];
         extra[spawn::EXTRA_MODULES] = bytes;
         extra[spawn::EXTRA_CORE] = boot.info().core.into();
         let mut capabilities = alloc::vec![(modules.cast(), spawn::MODULES, Rights::READ)];
         let own = Cap::<Any>::new(abi::layout::SELF_DISPATCHER);
-        let dispatchers = [own].into_iter().chain(parts.iter().map(|part| part.dispatcher.cast()));
-        for (index, dispatcher) in dispatchers.enumerate() {
-            capabilities.push((dispatcher, spawn::dispatcher(index as u64), Rights::READ));
+        capabilities.push((own, spawn::dispatcher(Role::Init), Rights::READ));
+        for &(role, part) in parts {
+            capabilities.push((part.dispatcher.cast(), spawn::dispatcher(role), Rights::READ));
         }
-        let [memory, ..] = parts;
-        extra[spawn::EXTRA_INIT_KIB] = early_kib().saturating_sub(memory.kib);
-        extra[spawn::EXTRA_MEM_KIB] = memory.kib;
-        self.start(&Needs { name: "spawn", domain: SPAWN_DOMAIN, extra, capabilities: &capabilities })
+        let memory = parts.first().map_or(0, |(_, memory)| memory.kib);
+        extra[spawn::EXTRA_INIT_KIB] = early_kib().saturating_sub(memory);
+        extra[spawn::EXTRA_MEM_KIB] = memory;
+        let domain = Role::Spawn.on(boot.info().core);
+        self.start(&Needs { name: "spawn", domain, extra, capabilities: &capabilities })
     }
 }
 
@@ -319,5 +411,3 @@ impl Watch {
         connected.map_err(|error| InitError::Service(name, error))
     }
 }
-
-const _: () = assert!(spawn::PARTS[0].0 == INIT_DOMAIN);

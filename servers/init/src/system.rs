@@ -1,12 +1,20 @@
-//! The service "system": log, facts, power.
+//! The service "system": log, facts, cores, power.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use abi::domain::core_of;
 use abi::layout::KERNEL;
-use interfaces::{LogPart, System, SystemError, SystemInfo};
+use abi::syscall::KernelFact;
+use interfaces::{
+    CoreCounters, CoreInfo, LogPart, SYSTEM, System, SystemClient, SystemError, SystemInfo, instance_name,
+};
 use ipc::Caller;
+use rt::LmpPort;
 use sys::{Cap, Kernel, Syscall, Syscalls};
+
+use crate::cores::{CoreError, Cores};
+use crate::start::FIRST_CORE;
 
 /// Bytes of the log in one answer.
 const LOG_PART: usize = 16 * 1024;
@@ -53,13 +61,44 @@ pub(crate) fn log_end() -> u64 {
     position
 }
 
-/// What is served.
-pub(crate) struct Machine(pub(crate) SystemInfo);
+/// What is served, on each core.
+pub(crate) struct Machine {
+    info: SystemInfo,
+    /// On the first core, which starts the others.
+    cores: Option<Cores>,
+}
+
+impl Machine {
+    pub(crate) fn new(info: SystemInfo, cores: Option<Cores>) -> Machine {
+        Machine { info, cores }
+    }
+}
+
+/// The same service of another core.
+async fn of_core(core: u32) -> Result<SystemClient<LmpPort>, SystemError> {
+    let name = instance_name(SYSTEM, core);
+    rt::names::connect_async(&name).await.map_err(|_| SystemError::CoreIsSilent)
+}
 
 /// The build's version, as `0.1.0 (abcdef0)`.
 pub(crate) fn version() -> String {
     let commit = option_env!("BARRELDISH_COMMIT").unwrap_or("unknown");
     alloc::format!("{} ({commit})", env!("CARGO_PKG_VERSION"))
+}
+
+fn own_core() -> u32 {
+    rt::start::info().map_or(0, |info| core_of(info.domain))
+}
+
+/// What this core has done and has.
+fn counters() -> sys::Result<CoreCounters> {
+    Ok(CoreCounters {
+        up_ms: rt::time::now().since_boot().as_millis() as u64,
+        interrupts: CORE.fact(KernelFact::Interrupts)?,
+        switches: CORE.fact(KernelFact::Switches)?,
+        dispatchers: CORE.fact(KernelFact::Dispatchers)?,
+        capabilities: CORE.fact(KernelFact::Capabilities)?,
+    })
 }
 
 impl System for Machine {
@@ -76,8 +115,45 @@ impl System for Machine {
         Ok(part)
     }
 
-    fn info(&self, _: &Caller) -> Result<SystemInfo, SystemError> {
-        Ok(self.0.clone())
+    async fn info(&self, _: &Caller) -> Result<SystemInfo, SystemError> {
+        match &self.cores {
+            Some(cores) => Ok(SystemInfo { cores: cores.running(), ..self.info.clone() }),
+            None => of_core(FIRST_CORE).await?.info_async().await,
+        }
+    }
+
+    fn core(&self, _: &Caller) -> Result<CoreInfo, SystemError> {
+        let counters = counters().map_err(|_| SystemError::NotAllowed)?;
+        Ok(CoreInfo { core: own_core(), counters: Some(counters) })
+    }
+
+    async fn cores(&self, caller: &Caller) -> Result<Vec<CoreInfo>, SystemError> {
+        let Some(cores) = &self.cores else { return of_core(FIRST_CORE).await?.cores_async().await };
+        let mut all = Vec::new();
+        for core in 0..cores.count() {
+            all.push(if core == own_core() {
+                self.core(caller)?
+            } else if cores.is_up(core) {
+                of_core(core).await?.core_async().await?
+            } else {
+                CoreInfo { core, counters: None }
+            });
+        }
+        Ok(all)
+    }
+
+    async fn start_core(&self, _: &Caller, core: u32) -> Result<(), SystemError> {
+        let Some(cores) = &self.cores else { return of_core(FIRST_CORE).await?.start_core_async(core).await };
+        cores.start(core).await.map_err(|error| {
+            barreldish::println!("init: core {core}: {error}");
+            match error {
+                CoreError::NoCore => SystemError::NoSuchCore,
+                CoreError::Runs => SystemError::CoreIsUp,
+                CoreError::NoMemory => SystemError::NoMemoryForCore,
+                CoreError::Kernel(_) | CoreError::Runtime(_) => SystemError::CoreNotStarted,
+                CoreError::Silent => SystemError::CoreIsSilent,
+            }
+        })
     }
 
     fn power_off(&self, _: &Caller, status: u8) -> Result<(), SystemError> {

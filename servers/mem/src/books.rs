@@ -22,8 +22,8 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use abi::domain::is_program;
 use abi::{CapAddr, PAGE_SIZE};
-use domain::servers::FIRST_PROCESS;
 use interfaces::{Account, MemoryError};
 use region::{Error, NODES_PER_OPERATION, Node, Regions, RootId};
 
@@ -184,7 +184,7 @@ impl Books {
         if after > limit {
             return Err(MemoryError::OverQuota);
         }
-        let kept = if domain < FIRST_PROCESS {
+        let kept = if !is_program(domain) {
             0
         } else if after <= SMALL {
             RESERVE_FOR_SYSTEM
@@ -338,7 +338,7 @@ impl Books {
     pub fn account(&self, domain: u64) -> Account {
         let known = self.domains.get(&domain).copied().unwrap_or_default();
         let total = self.regions.statistics().total;
-        let kept = if domain < FIRST_PROCESS { 0 } else { RESERVE_FOR_SYSTEM + RESERVE_FOR_SMALL };
+        let kept = if !is_program(domain) { 0 } else { RESERVE_FOR_SYSTEM + RESERVE_FOR_SMALL };
         let most = total.saturating_sub(kept);
         Account { used: known.used, limit: known.limit.map_or(most, |limit| limit.min(most)) }
     }
@@ -400,6 +400,7 @@ fn refusal(error: Error) -> MemoryError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use abi::domain::{FIRST_PROGRAM, next_program};
 
     const MIB: u64 = 1 << 20;
     const FIRST: CapAddr = CapAddr(0x110);
@@ -408,8 +409,8 @@ mod tests {
     /// A part of the system: it gets everything.
     const SERVER: u64 = 3;
     /// Programs.
-    const PROGRAM: u64 = FIRST_PROCESS;
-    const OTHER: u64 = FIRST_PROCESS + 1;
+    const PROGRAM: u64 = FIRST_PROGRAM;
+    const OTHER: u64 = next_program(PROGRAM);
 
     impl Books {
         /// Finds and enters.

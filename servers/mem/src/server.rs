@@ -9,14 +9,15 @@ use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
 
+use abi::domain::{Role, is_program};
 use abi::{CapAddr, ErrorKind, PAGE_SIZE, Syscall};
 use domain::servers::mem::{EXTRA_CORE, EXTRA_ROOTS, root};
-use domain::servers::{ACCOUNT_CLIENTS, FIRST_PROCESS, MEM_DOMAIN, MEMORY_ACCOUNTS, MEMORY_CLIENTS};
+use domain::servers::{ACCOUNT_CLIENTS, MEMORY_ACCOUNTS, MEMORY_CLIENTS};
 use interfaces::{
-    Account, Accounts, AccountsServer, CoreMemory, Memory, MemoryError, MemoryServer, Service, ServiceError,
-    ServiceServer,
+    Account, Accounts, AccountsServer, CoreMemory, Memory, MemoryError, MemoryServer, ServiceServer,
 };
 use ipc::{Caller, Capability};
+use rt::names::{Acceptor, Clients};
 use rt::{RtError, slots};
 use sys::{Cap, Ram, Syscalls, Unit};
 
@@ -106,12 +107,13 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
     });
     // Without memory of its own from the start it will say so to whoever asks.
     let _ = store.provide_at_start();
-    let memory = MemoryServer::new(store.clone());
-    let accounts = AccountsServer::new(store);
-    rt::names::serve(MEMORY_CLIENTS, way_in(memory.clone(), |_| true))?;
-    rt::names::serve(ACCOUNT_CLIENTS, way_in(accounts.clone(), |domain| domain < FIRST_PROCESS))?;
-    rt::names::serve(rt::names::MEMORY, memory)?;
-    rt::names::serve(MEMORY_ACCOUNTS, accounts)?;
+    let memory = Acceptor::new(Clients::new(), MemoryServer::new(store.clone()));
+    let accounts = Acceptor::new(Clients::new(), AccountsServer::new(store));
+    let accounts = accounts.admitting(|domain| !is_program(domain));
+    rt::names::serve(MEMORY_CLIENTS, ServiceServer::new(memory.clone()))?;
+    rt::names::serve(ACCOUNT_CLIENTS, ServiceServer::new(accounts.clone()))?;
+    memory.serve(rt::names::MEMORY)?;
+    accounts.serve(MEMORY_ACCOUNTS)?;
     rt::run()
 }
 
@@ -371,8 +373,9 @@ impl Store {
 
     /// Takes so much for the server itself.
     fn keep(&self, bytes: u64) -> Result<(), MemoryError> {
-        let grant = self.find(bytes, PAGE_SIZE, MEM_DOMAIN)?;
-        let making = Making::begin(self, grant, MEM_DOMAIN).map_err(exhausted)?;
+        let domain = Role::Mem.on(self.core);
+        let grant = self.find(bytes, PAGE_SIZE, domain)?;
+        let making = Making::begin(self, grant, domain).map_err(exhausted)?;
         while !making.zero_step().map_err(exhausted)? {}
         rt::memory::donate(making.finish().map_err(exhausted)?).map_err(exhausted)?;
         self.own.set(self.own.get() + bytes);
@@ -438,35 +441,5 @@ impl Accounts for Store {
         self.revoke_all(domain).await;
         self.books.borrow_mut().forget(domain);
         Ok(())
-    }
-}
-
-/// Lets the name service bring clients of a service, those domains that it admits.
-struct WayIn<S> {
-    service: S,
-    admits: fn(u64) -> bool,
-}
-
-fn way_in<S: ipc::Service>(service: S, admits: fn(u64) -> bool) -> ServiceServer<WayIn<S>> {
-    ServiceServer::new(WayIn { service, admits })
-}
-
-impl<S: ipc::Service> Service for WayIn<S> {
-    async fn accept(
-        &self,
-        _: &Caller,
-        domain: u64,
-        endpoint: Capability,
-    ) -> Result<Capability, ServiceError> {
-        if !(self.admits)(domain) {
-            slots::discard(endpoint.address());
-            return Err(ServiceError::Refused);
-        }
-        match rt::names::accept(domain, endpoint.address(), self.service.clone()) {
-            Ok(copy) => Ok(Capability::give(copy.into_cap().address())),
-            Err(RtError::Kernel(_)) => Err(ServiceError::BadEndpoint),
-            Err(RtError::Refused) => Err(ServiceError::TooMany),
-            Err(_) => Err(ServiceError::Exhausted),
-        }
     }
 }

@@ -11,6 +11,12 @@
 //! Whoever builds a domain has the name service make that domain's channel, through
 //! [`ATTACH`](domain::servers::ATTACH).
 //!
+//! # On each core
+//!
+//! Each core has one, for its own domains. That of the first core knows the services of all cores; the others tell it of
+//! theirs, and ask it for what they do not know (`upstream.rs`, [`interfaces::RootNames`]). A name is anybody's once, on
+//! all cores together. To find a service of one's own core takes no message to another.
+//!
 //! # Start
 //!
 //! The service itself is built with a channel to `init`, which knows the memory service and nothing else. It
@@ -22,6 +28,7 @@ extern crate alloc;
 
 mod registry;
 mod server;
+mod upstream;
 
 pub use registry::{MAX_SERVICES, MAX_WAITERS, Registry, check};
 pub use server::{StartError, serve};

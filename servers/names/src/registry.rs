@@ -1,13 +1,16 @@
 //! Which service has which name, and who waits for one.
+//!
+//! A service with an instance on each core has the names `NAME.0`, `NAME.1` and so on, and whoever asks for `NAME` gets the
+//! one of its own core; a service without instances is `NAME` itself, for all cores. Names that end in a number are for the
+//! parts of the system, and so is a `NAME` that has instances: no program can get between a core and its `mem`.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use interfaces::{MAX_NAME, NamesError};
+use abi::domain::{core_of, is_program};
+use interfaces::{MAX_NAME, NameInfo, NamesError, instance_name};
 
-/// The first number of a domain that is a program.
-const FIRST_PROCESS: u64 = domain::servers::FIRST_PROCESS;
 /// Most services of programs at a time. Each takes a channel, and those of 200 programs and of the parts of the system must
 /// have room besides ([`domain::Sizes::SERVER`]).
 pub const MAX_SERVICES: usize = 128;
@@ -45,6 +48,12 @@ pub fn check(name: &str) -> Result<(), NamesError> {
     Ok(())
 }
 
+/// Whether the name is as that of an instance: a dot and digits at its end.
+fn is_numbered(name: &str) -> bool {
+    let digits = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit());
+    name.rsplit_once('.').is_some_and(|(_, number)| digits(number))
+}
+
 impl<S: Clone, W> Registry<S, W> {
     /// No services.
     pub const fn new() -> Registry<S, W> {
@@ -54,16 +63,22 @@ impl<S: Clone, W> Registry<S, W> {
     /// Whether `domain` could register `name` now.
     ///
     /// # Errors
-    /// `BadName`, `Taken`, `TooMany`, `Exhausted`.
+    /// `BadName`, `Taken`, and for programs `Reserved`, `TooMany`, `Exhausted`.
     pub fn check_free(&self, name: &str, domain: u64) -> Result<(), NamesError> {
         check(name)?;
         if self.services.contains_key(name) {
             return Err(NamesError::Taken);
         }
-        if domain < FIRST_PROCESS {
+        if !is_program(domain) {
             return Ok(());
         }
-        let of_programs = || self.services.values().filter(|entry| entry.domain >= FIRST_PROCESS);
+        if is_numbered(name) {
+            return Err(NamesError::Reserved);
+        }
+        if self.has_instances(name) {
+            return Err(NamesError::Taken);
+        }
+        let of_programs = || self.services.values().filter(|entry| is_program(entry.domain));
         let (own, all) =
             (of_programs().filter(|entry| entry.domain == domain).count(), of_programs().count());
         if all >= MAX_SERVICES {
@@ -88,33 +103,49 @@ impl<S: Clone, W> Registry<S, W> {
     ) -> Result<Vec<W>, NamesError> {
         self.check_free(name, domain)?;
         self.services.insert(name.into(), Entry { owner, domain, service });
-        let woken = self.waiters.remove(name).unwrap_or_default();
+        let mut woken = self.waiters.remove(name).unwrap_or_default();
+        if let Some((plain, _)) = name.rsplit_once('.')
+            && let Some(waiters) = self.waiters.get_mut(plain)
+        {
+            let here = |waiter: &mut (u64, W)| instance_name(plain, core_of(waiter.0)) == name;
+            woken.extend(waiters.extract_if(.., here));
+            self.waiters.retain(|_, waiters| !waiters.is_empty());
+        }
         self.waiting -= woken.len();
         Ok(woken.into_iter().map(|(_, request)| request).collect())
     }
 
-    /// The service of this name.
+    /// Whether a service has instances of this name on any core.
+    fn has_instances(&self, name: &str) -> bool {
+        let prefix = alloc::format!("{name}.");
+        let mut after = self.services.range(prefix.clone()..).take_while(|(it, _)| it.starts_with(&prefix));
+        after.any(|(it, _)| is_numbered(it) && !it[prefix.len()..].contains('.'))
+    }
+
+    /// The service that a domain on `core` means by this name.
     ///
     /// # Errors
     /// `BadName`, `NotFound`.
-    pub fn find(&self, name: &str) -> Result<S, NamesError> {
+    pub fn find(&self, name: &str, core: u32) -> Result<S, NamesError> {
         check(name)?;
-        self.services.get(name).map(|entry| entry.service.clone()).ok_or(NamesError::NotFound)
+        let instance = self.services.get(&instance_name(name, core));
+        let found = instance.or_else(|| self.services.get(name));
+        found.map(|entry| entry.service.clone()).ok_or(NamesError::NotFound)
     }
 
-    /// Keeps a request of `domain` until a service of this name is registered.
+    /// Keeps a request of `domain` until there is a service that it means by this name.
     ///
     /// # Errors
     /// The request comes back: with `Ok` if there is such a service already, with `BadName`, or when too many wait,
     /// with `TooMany` or `Exhausted`.
     pub fn wait(&mut self, domain: u64, name: &str, request: W) -> Result<(), (W, Result<(), NamesError>)> {
-        match self.find(name) {
+        match self.find(name, core_of(domain)) {
             Ok(_) => return Err((request, Ok(()))),
             Err(NamesError::NotFound) => {}
             Err(error) => return Err((request, Err(error))),
         }
         let own = self.waiters.values().flatten().filter(|(waiting, _)| *waiting == domain).count();
-        if domain >= FIRST_PROCESS && own >= MAX_OWN_WAITERS {
+        if is_program(domain) && own >= MAX_OWN_WAITERS {
             return Err((request, Err(NamesError::TooMany)));
         }
         if self.waiting >= MAX_WAITERS {
@@ -131,6 +162,30 @@ impl<S: Clone, W> Registry<S, W> {
         self.services.extract_if(.., of_owner).map(|(_, entry)| entry.service).collect()
     }
 
+    /// Takes a service of the channel `owner` away.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn remove(&mut self, name: &str, owner: u64) -> Result<S, NamesError> {
+        match self.services.get(name) {
+            Some(entry) if entry.owner == owner => {}
+            _ => return Err(NamesError::NotFound),
+        }
+        self.services.remove(name).map(|entry| entry.service).ok_or(NamesError::NotFound)
+    }
+
+    /// Takes the requests that wait for a name, which is to be had elsewhere.
+    pub fn take_waiters(&mut self, name: &str) -> Vec<W> {
+        let taken = self.waiters.remove(name).unwrap_or_default();
+        self.waiting -= taken.len();
+        taken.into_iter().map(|(_, request)| request).collect()
+    }
+
+    /// Whether somebody waits for a name.
+    pub fn is_awaited(&self, name: &str) -> bool {
+        self.waiters.contains_key(name)
+    }
+
     /// Forgets requests that nobody waits for any more.
     pub fn keep_waiters(&mut self, wanted: impl Fn(&W) -> bool) {
         self.waiters.retain(|_, waiters| {
@@ -140,9 +195,20 @@ impl<S: Clone, W> Registry<S, W> {
         self.waiting = self.waiters.values().map(Vec::len).sum();
     }
 
-    /// All names, sorted.
-    pub fn list(&self) -> Vec<String> {
-        self.services.keys().cloned().collect()
+    /// All services, sorted by name.
+    pub fn list(&self) -> Vec<NameInfo> {
+        let info = |(name, entry): (&String, &Entry<S>)| NameInfo { name: name.clone(), owner: entry.domain };
+        self.services.iter().map(info).collect()
+    }
+
+    /// The service of exactly this name, and the domain that offers it.
+    ///
+    /// # Errors
+    /// `BadName`, `NotFound`.
+    pub fn exactly(&self, name: &str) -> Result<(S, u64), NamesError> {
+        check(name)?;
+        let found = self.services.get(name).ok_or(NamesError::NotFound)?;
+        Ok((found.service.clone(), found.domain))
     }
 }
 
@@ -155,6 +221,7 @@ impl<S: Clone, W> Default for Registry<S, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use abi::domain::{FIRST_PROGRAM, first_program};
 
     type Names = Registry<&'static str, u32>;
 
@@ -164,11 +231,15 @@ mod tests {
         names
     }
 
+    fn listed(names: &Names) -> Vec<(String, u64)> {
+        names.list().into_iter().map(|it| (it.name, it.owner)).collect()
+    }
+
     #[test]
     fn a_service_is_found_by_its_name() {
         let names = with_fs();
-        assert_eq!(names.find("fs"), Ok("the fs"));
-        assert_eq!(names.find("net"), Err(NamesError::NotFound));
+        assert_eq!(names.find("fs", 0), Ok("the fs"));
+        assert_eq!(names.find("net", 0), Err(NamesError::NotFound));
     }
 
     #[test]
@@ -177,7 +248,7 @@ mod tests {
         assert_eq!(names.register("fs", 2, 1, "another"), Err(NamesError::Taken));
         assert_eq!(names.owner_gone(2), Vec::<&str>::new());
         assert_eq!(names.owner_gone(1), ["the fs"]);
-        assert_eq!(names.find("fs"), Err(NamesError::NotFound));
+        assert_eq!(names.find("fs", 0), Err(NamesError::NotFound));
         assert_eq!(names.register("fs", 2, 1, "another"), Ok(Vec::new()));
     }
 
@@ -187,7 +258,7 @@ mod tests {
         names.register("disk", 1, 1, "the disk").unwrap();
         names.register("net", 3, 1, "the net").unwrap();
         assert_eq!(names.owner_gone(1).len(), 2);
-        assert_eq!(names.list(), ["net"]);
+        assert_eq!(listed(&names), [("net".into(), 1)]);
     }
 
     #[test]
@@ -223,11 +294,61 @@ mod tests {
     }
 
     #[test]
+    fn a_name_means_the_instance_of_the_own_core() {
+        let mut names = with_fs();
+        for (name, it) in [("mem.0", "mem of 0"), ("mem.1", "mem of 1"), ("mem.x.0", "x of 0")] {
+            names.register(name, 1, 1, it).unwrap();
+        }
+        assert_eq!([names.find("mem", 0), names.find("mem", 1)], [Ok("mem of 0"), Ok("mem of 1")]);
+        names.register("fs.0", 1, 1, "fs of 0").unwrap();
+        assert_eq!([names.find("fs", 0), names.find("fs", 1)], [Ok("fs of 0"), Ok("the fs")]);
+        assert_eq!([names.find("mem", 2), names.find("mem", 10)], [Err(NamesError::NotFound); 2]);
+        assert_eq!([names.find("mem.1", 0), names.find("fs", 1)], [Ok("mem of 1"), Ok("the fs")]);
+        assert_eq!(
+            [names.find("mem.x", 0), names.find("mem.x", 1)],
+            [Ok("x of 0"), Err(NamesError::NotFound)]
+        );
+    }
+
+    #[test]
+    fn whoever_waits_for_a_name_is_woken_by_the_instance_of_its_core_alone() {
+        let mut names = Names::new();
+        let [here, there] = [first_program(0), first_program(1)];
+        for (domain, request) in [(here, 1), (there, 2), (here, 3)] {
+            assert_eq!(names.wait(domain, "mem", request), Ok(()));
+        }
+        assert_eq!(names.wait(here, "mem.1", 4), Ok(()));
+        assert_eq!(names.register("mem.1", 1, 1, "mem of 1"), Ok(vec![4, 2]));
+        assert_eq!(names.register("mem.1.0", 1, 1, "another"), Ok(vec![]));
+        assert_eq!(names.register("mem.0", 1, 1, "mem of 0"), Ok(vec![1, 3]));
+        assert_eq!((names.waiting, names.waiters.len()), (0, 0));
+    }
+
+    #[test]
+    fn no_program_gets_between_a_core_and_a_part_of_the_system() {
+        let mut names = with_fs();
+        names.register("mem.0", 1, 1, "mem of 0").unwrap();
+        names.register("mem.x.0", 1, 1, "x of 0").unwrap();
+        for name in ["mem.1", "fs.0", "new.7", "mem.0.1", ".0", "a.00"] {
+            assert_eq!(names.check_free(name, FIRST_PROGRAM), Err(NamesError::Reserved), "{name}");
+        }
+        for name in ["mem", "mem.x", "mem.0", "fs"] {
+            assert_eq!(names.check_free(name, FIRST_PROGRAM), Err(NamesError::Taken), "{name}");
+        }
+        for name in ["me", "mem-0", "mem.0x", "mem.y", "mem.x.y", "m.", "7"] {
+            assert_eq!(names.check_free(name, FIRST_PROGRAM), Ok(()), "{name}");
+        }
+        assert_eq!(names.check_free("mem.1", 1), Ok(()));
+    }
+
+    #[test]
     fn the_list_is_sorted() {
         let mut names = with_fs();
-        names.register("console", 2, 1, "the console").unwrap();
-        names.register("spawn", 2, 1, "spawn").unwrap();
-        assert_eq!(names.list(), ["console", "fs", "spawn"]);
+        names.register("console", 2, 64, "the console").unwrap();
+        names.register("spawn", 2, 80, "spawn").unwrap();
+        assert_eq!(listed(&names), [("console".into(), 64), ("fs".into(), 1), ("spawn".into(), 80)]);
+        assert_eq!(names.exactly("console"), Ok(("the console", 64)));
+        assert_eq!(names.exactly("consol"), Err(NamesError::NotFound));
     }
 
     #[test]
@@ -235,19 +356,19 @@ mod tests {
         let mut names = Names::new();
         let mut take = |domain: u64| {
             (0..)
-                .take_while(|n| names.register(&format!("s{domain}.{n}"), domain, domain, "it").is_ok())
+                .take_while(|n| names.register(&format!("s{domain}-{n}"), domain, domain, "it").is_ok())
                 .count()
         };
-        let first: usize = (FIRST_PROCESS..).take(3).map(&mut take).sum();
+        let first: usize = (FIRST_PROGRAM..).take(3).map(&mut take).sum();
         assert_eq!(first, 3 * MAX_OWN_SERVICES);
-        let next = (100..110).map(&mut take);
+        let next = (1000..1010).map(&mut take);
         assert!(next.into_iter().all(|own| (1..=MAX_OWN_SERVICES).contains(&own)));
-        assert_eq!(names.check_free("s16.x", 16), Err(NamesError::TooMany));
+        assert_eq!(names.check_free("x", FIRST_PROGRAM), Err(NamesError::TooMany));
         assert_eq!(names.check_free("x", 1), Ok(()));
         for request in 0..MAX_OWN_WAITERS as u32 {
-            assert_eq!(names.wait(20, "net", request), Ok(()));
+            assert_eq!(names.wait(1000, "net", request), Ok(()));
         }
-        assert_eq!(names.wait(20, "net", 0), Err((0, Err(NamesError::TooMany))));
-        assert_eq!((names.wait(21, "net", 0), names.wait(1, "net", 0)), (Ok(()), Ok(())));
+        assert_eq!(names.wait(1000, "net", 0), Err((0, Err(NamesError::TooMany))));
+        assert_eq!((names.wait(1001, "net", 0), names.wait(1, "net", 0)), (Ok(()), Ok(())));
     }
 }

@@ -7,12 +7,11 @@ use core::cell::{RefCell, RefMut};
 use core::fmt;
 
 use abi::Rights;
+use abi::domain::{Role, is_program};
 use abi::frame::{Cause, State};
 use abi::layout::SELF_DISPATCHER;
-use domain::servers::spawn::{
-    EXTRA_CORE, EXTRA_INIT_KIB, EXTRA_MEM_KIB, EXTRA_MODULES, MODULES, PARTS, dispatcher,
-};
-use domain::servers::{ATTACH, FIRST_PROCESS, INIT_DOMAIN, MEM_DOMAIN, MEMORY_ACCOUNTS, SPAWN_DOMAIN};
+use domain::servers::spawn::{EXTRA_CORE, EXTRA_INIT_KIB, EXTRA_MEM_KIB, EXTRA_MODULES, MODULES, dispatcher};
+use domain::servers::{ATTACH, MEMORY_ACCOUNTS};
 use interfaces::{
     AccountsClient, ExitStatus, Pid, ProcessInfo, ProcessState, SPAWN, ServiceClient, Spawn, SpawnError,
     SpawnServer,
@@ -50,16 +49,17 @@ impl From<RtError> for StartError {
 pub fn serve() -> Result<core::convert::Infallible, StartError> {
     rt::console::use_log();
     let info = rt::start::info().ok_or(RtError::NotAvailable)?;
+    let core = info.extra[EXTRA_CORE] as u32;
     let shared = Shared {
-        table: RefCell::new(Table::new(FIRST_PROCESS)),
+        table: RefCell::new(Table::new(core)),
         roots: Roots::reserve()?,
         modules: map_modules(info.extra[EXTRA_MODULES])?,
-        core: info.extra[EXTRA_CORE] as u32,
-        made_kib: [(INIT_DOMAIN, info.extra[EXTRA_INIT_KIB]), (MEM_DOMAIN, info.extra[EXTRA_MEM_KIB])],
+        core,
+        made_kib: [(Role::Init, info.extra[EXTRA_INIT_KIB]), (Role::Mem, info.extra[EXTRA_MEM_KIB])],
         accounts: rt::names::connect(MEMORY_ACCOUNTS)?,
         attach: rt::names::connect(ATTACH)?,
     };
-    rt::names::serve(SPAWN, SpawnServer::new(Spawner(Rc::new(shared))))?;
+    rt::names::serve_on_core(SPAWN, SpawnServer::new(Spawner(Rc::new(shared))))?;
     rt::run()
 }
 
@@ -81,7 +81,7 @@ struct Shared {
     modules: &'static [u8],
     core: u32,
     /// KiB of which those parts of the system are made that were there before there were accounts.
-    made_kib: [(u64, u64); 2],
+    made_kib: [(Role, u64); 2],
     accounts: AccountsClient<LmpPort>,
     attach: ServiceClient<LmpPort>,
 }
@@ -180,13 +180,14 @@ impl Spawner {
     }
 
     fn parts(&self) -> impl Iterator<Item = ProcessInfo> {
-        let made_kib = |pid| self.0.made_kib.iter().find(|made| made.0 == pid).map_or(0, |made| made.1);
-        PARTS.iter().enumerate().map(move |(index, &(pid, name))| ProcessInfo {
-            pid,
-            core: self.0.core,
-            state: state(Some(part(index))),
-            memory_kib: made_kib(pid),
-            name: name.into(),
+        let core = self.0.core;
+        let made_kib = |role| self.0.made_kib.iter().find(|made| made.0 == role).map_or(0, |made| made.1);
+        Role::ALL.into_iter().filter(move |role| role.runs_on(core)).map(move |role| ProcessInfo {
+            pid: role.on(core),
+            core,
+            state: state(Some(part(role))),
+            memory_kib: made_kib(role),
+            name: role.name().into(),
         })
     }
 
@@ -208,10 +209,9 @@ fn state_of(process: &Process<Held>) -> ProcessState {
     if process.ended { ProcessState::Ended } else { state(dispatcher_of(process.child.as_ref())) }
 }
 
-/// The dispatcher of one of [`PARTS`].
-fn part(index: usize) -> Cap<Dispatcher> {
-    let own = PARTS[index].0 == SPAWN_DOMAIN;
-    Cap::new(if own { SELF_DISPATCHER } else { dispatcher(index as u64) })
+/// The dispatcher of a part of the system on this core.
+fn part(role: Role) -> Cap<Dispatcher> {
+    Cap::new(if role == Role::Spawn { SELF_DISPATCHER } else { dispatcher(role) })
 }
 
 fn dispatcher_of(held: Option<&Held>) -> Option<Cap<Dispatcher>> {
@@ -293,8 +293,8 @@ impl Spawn for Spawner {
     }
 
     async fn kill(&self, caller: &Caller, pid: Pid) -> Result<(), SpawnError> {
-        if pid < FIRST_PROCESS {
-            let part = PARTS.iter().any(|&(part, _)| part == pid);
+        if !is_program(pid) {
+            let part = self.parts().any(|part| part.pid == pid);
             return Err(if part { SpawnError::NotAllowed } else { SpawnError::NoProcess });
         }
         let dispatcher = self.doom(caller.domain, pid)?;

@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use abi::domain::{first_program, is_program, next_program};
 use interfaces::{ExitStatus, Pid, SpawnError};
 
 /// Most processes at a time.
@@ -40,7 +41,6 @@ fn most_descendants(ancestors: usize) -> usize {
 
 /// All processes. `W` is a request that waits for an end.
 pub struct Table<C, W> {
-    first: Pid,
     next: Pid,
     living: BTreeMap<Pid, Process<C>>,
     /// With the domain that waits.
@@ -50,11 +50,10 @@ pub struct Table<C, W> {
 }
 
 impl<C, W> Table<C, W> {
-    /// No processes; the first will have number `first`.
-    pub fn new(first: Pid) -> Table<C, W> {
+    /// No processes yet on `core`.
+    pub fn new(core: u32) -> Table<C, W> {
         Table {
-            first,
-            next: first,
+            next: first_program(core),
             living: BTreeMap::new(),
             waiting: BTreeMap::new(),
             ends: VecDeque::with_capacity(MAX_REMEMBERED),
@@ -67,7 +66,7 @@ impl<C, W> Table<C, W> {
     /// # Errors
     /// `NoProcess` if the starter has ended meanwhile: nobody knows any more what it was allowed.
     pub fn limit_for(&self, starter: Pid, wanted: u64) -> Result<Option<u64>, SpawnError> {
-        let own = if starter < self.first {
+        let own = if !is_program(starter) {
             None
         } else {
             self.living.get(&starter).ok_or(SpawnError::NoProcess)?.limit
@@ -90,7 +89,7 @@ impl<C, W> Table<C, W> {
             return Err(SpawnError::TooManyProcesses);
         }
         let pid = self.next;
-        self.next += 1;
+        self.next = next_program(pid);
         let process =
             Process { name: name.into(), limit, child: None, doomed: false, ended: false, ancestors };
         self.living.insert(pid, process);
@@ -123,7 +122,7 @@ impl<C, W> Table<C, W> {
     /// `NoProcess`, `NotYours`.
     pub fn check_authority(&self, domain: Pid, pid: Pid) -> Result<(), SpawnError> {
         let process = self.living.get(&pid).ok_or(SpawnError::NoProcess)?;
-        let own = domain < self.first || domain == pid || process.ancestors.contains(&domain);
+        let own = !is_program(domain) || domain == pid || process.ancestors.contains(&domain);
         if own { Ok(()) } else { Err(SpawnError::NotYours) }
     }
 
@@ -189,7 +188,7 @@ impl<C, W> Table<C, W> {
     ) -> Result<(), (W, Result<ExitStatus, SpawnError>)> {
         if self.living.contains_key(&pid) {
             let of_domain = self.waiting.values().flatten().filter(|(waiting, _)| *waiting == domain);
-            if domain >= self.first && of_domain.count() >= MAX_WAITING {
+            if is_program(domain) && of_domain.count() >= MAX_WAITING {
                 return Err((request, Err(SpawnError::TooManyWaits)));
             }
             self.waiting.entry(pid).or_default().push((domain, request));
@@ -222,18 +221,19 @@ mod tests {
 
     #[test]
     fn numbers_ascend_and_are_never_used_twice() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         let first = table.begin(1, "a", None).unwrap();
-        assert_eq!(first, 16);
+        assert_eq!(first, 256);
         let _ = table.ended(first, GOOD);
         let second = table.begin(1, "b", None).unwrap();
         assert!(table.abandon(second).is_empty());
-        assert_eq!(table.begin(1, "c", None), Ok(18));
+        assert_eq!(table.begin(1, "c", None), Ok(256 + 2 * 16));
+        assert_eq!(Processes::new(3).begin(1, "a", None), Ok(259));
     }
 
     #[test]
     fn any_number_of_requests_wait_and_each_gets_the_status() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         let pid = table.begin(1, "a", None).unwrap();
         table.started(pid, "child");
         assert_eq!(table.wait(1, pid, 1), Ok(()));
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_process_ends_once() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         let pid = table.begin(1, "a", None).unwrap();
         assert!(table.ended(pid, GOOD).is_empty());
         assert!(table.ended(pid, ExitStatus::Killed).is_empty());
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_never_was_has_no_end() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         assert_eq!(table.wait(1, 99, 1), Err((1, Err(SpawnError::NoProcess))));
         let pid = table.begin(1, "a", None).unwrap();
         assert_eq!(table.wait(1, pid, 5), Ok(()));
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn there_is_a_limit_and_old_ends_are_forgotten() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         for _ in 0..MAX_PROCESSES {
             table.begin(1, "a", None).unwrap();
         }
@@ -280,13 +280,14 @@ mod tests {
             let pid = table.begin(1, "a", None).unwrap();
             let _ = table.ended(pid, GOOD);
         }
-        assert_eq!(table.wait(1, 1, 0), Err((0, Err(SpawnError::NoProcess))));
-        assert_eq!(table.wait(1, 2, 0), Err((0, Ok(GOOD))));
+        let first = first_program(1);
+        assert_eq!(table.wait(1, first, 0), Err((0, Err(SpawnError::NoProcess))));
+        assert_eq!(table.wait(1, next_program(first), 0), Err((0, Ok(GOOD))));
     }
 
     #[test]
     fn nobody_gets_more_than_who_started_it() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         let free = table.begin(1, "a", table.limit_for(1, 0).unwrap()).unwrap();
         let limited = table.begin(1, "b", table.limit_for(free, 100).unwrap()).unwrap();
         let limits = [(1, 0), (1, 50), (free, 0), (free, 50), (limited, 0), (limited, 50), (limited, 150)];
@@ -298,7 +299,7 @@ mod tests {
 
     #[test]
     fn requests_that_were_given_up_are_forgotten() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         let pid = table.begin(1, "a", None).unwrap();
         for request in 0..10 {
             table.wait(1, pid, request).unwrap();
@@ -309,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_process_is_ended_by_whoever_started_it_and_nobody_else() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         let shell = table.begin(1, "sh", None).unwrap();
         let program = table.begin(shell, "a", None).unwrap();
         let child = table.begin(program, "b", None).unwrap();
@@ -330,7 +331,7 @@ mod tests {
 
     #[test]
     fn no_program_and_what_it_starts_takes_all_processes() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         let shell = table.begin(1, "sh", None).unwrap();
         let program = table.begin(shell, "a", None).unwrap();
         // Each starts the next and ends; those that stay are started here and there.
@@ -354,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_program_that_starts_itself_again_and_again_has_a_short_line() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         let mut last = table.begin(1, "sh", None).unwrap();
         for _ in 0..1000 {
             let next = table.begin(last, "a", None).unwrap();
@@ -366,14 +367,14 @@ mod tests {
 
     #[test]
     fn one_domain_waits_so_often_and_others_go_on() {
-        let mut table = Processes::new(16);
+        let mut table = Processes::new(0);
         let pid = table.begin(1, "a", None).unwrap();
         for request in 0..MAX_WAITING as u32 {
-            table.wait(20, pid, request).unwrap();
+            table.wait(1000, pid, request).unwrap();
         }
-        assert_eq!(table.wait(20, pid, 0), Err((0, Err(SpawnError::TooManyWaits))));
-        assert_eq!((table.wait(21, pid, 0), table.wait(1, pid, 0)), (Ok(()), Ok(())));
+        assert_eq!(table.wait(1000, pid, 0), Err((0, Err(SpawnError::TooManyWaits))));
+        assert_eq!((table.wait(1001, pid, 0), table.wait(1, pid, 0)), (Ok(()), Ok(())));
         table.keep_waiters(|&request| request == 0);
-        assert_eq!(table.wait(20, pid, 0), Ok(()));
+        assert_eq!(table.wait(1000, pid, 0), Ok(()));
     }
 }

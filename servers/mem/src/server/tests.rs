@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Waker};
 
 use abi::CapType;
+use abi::domain::FIRST_PROGRAM;
 use proptest::prelude::*;
 use sys::Any;
 
@@ -17,7 +18,9 @@ const OWN: CapAddr = CapAddr::new(0, 40);
 /// Two roots that touch.
 const ROOTS: [(CapAddr, u64, u64); 2] =
     [(CapAddr::new(0, 41), 1 << 30, 16 * MIB), (CapAddr::new(0, 42), (1 << 30) + 16 * MIB, 16 * MIB)];
-const PROGRAM: u64 = FIRST_PROCESS;
+const PROGRAM: u64 = FIRST_PROGRAM;
+/// The server itself.
+const MEM: u64 = Role::Mem.on(0);
 /// Bytes that are zeroed in three calls, the last of them for a part only.
 const BYTES: u64 = 160 * 1024;
 
@@ -101,16 +104,15 @@ fn memory_is_given_as_one_capability_and_comes_back_with_it() {
 #[test]
 fn memory_that_is_missing_is_looked_for_among_what_came_back() {
     let store = store(2 * MIB);
-    let all: Vec<CapAddr> =
-        (0..4).map(|_| now(store.make(8 * MIB, PAGE_SIZE, MEM_DOMAIN)).unwrap()).collect();
-    assert_eq!(now(store.make(PAGE_SIZE, PAGE_SIZE, MEM_DOMAIN)), Err(MemoryError::OverQuota));
+    let all: Vec<CapAddr> = (0..4).map(|_| now(store.make(8 * MIB, PAGE_SIZE, MEM)).unwrap()).collect();
+    assert_eq!(now(store.make(PAGE_SIZE, PAGE_SIZE, MEM)), Err(MemoryError::OverQuota));
     all.into_iter().for_each(lose);
-    assert!(now(store.make(16 * MIB, PAGE_SIZE, MEM_DOMAIN)).is_ok());
+    assert!(now(store.make(16 * MIB, PAGE_SIZE, MEM)).is_ok());
 }
 
 /// Says that a domain has ended.
 fn forget(store: &Store, domain: u64) {
-    let caller = Caller { channel: 1, domain: 5 };
+    let caller = Caller { channel: 1, domain: Role::Spawn.on(0) };
     now(store.forget(&caller, domain)).unwrap();
 }
 
@@ -150,7 +152,7 @@ fn others_are_served_while_the_memory_of_a_domain_is_taken_back() {
     for _ in 0..20 {
         Cap::<Ram>::new(ram).copy_to(slots::allocate().unwrap(), sys::Rights::ALL).unwrap();
     }
-    let caller = Caller { channel: 1, domain: 5 };
+    let caller = Caller { channel: 1, domain: Role::Spawn.on(0) };
     let mut ending = Box::pin(store.forget(&caller, PROGRAM));
     let mut made = Vec::new();
     while poll(ending.as_mut()).is_pending() {
@@ -218,11 +220,11 @@ fn a_failure_while_the_server_provides_for_itself_leaves_nothing_behind() {
 #[test]
 fn a_server_without_memory_for_itself_refuses_and_stays() {
     let store = store(LAST_WATER - PAGE_SIZE);
-    store.books.borrow_mut().set_limit(MEM_DOMAIN, 0);
+    store.books.borrow_mut().set_limit(MEM, 0);
     let before = store.picture();
     assert_eq!(now(store.make(PAGE_SIZE, PAGE_SIZE, PROGRAM)), Err(MemoryError::Exhausted));
     assert_eq!(store.picture(), before);
-    store.books.borrow_mut().set_limit(MEM_DOMAIN, 4 * MIB);
+    store.books.borrow_mut().set_limit(MEM, 4 * MIB);
     assert!(now(store.make(PAGE_SIZE, PAGE_SIZE, PROGRAM)).is_ok());
 }
 
@@ -254,9 +256,8 @@ fn memory_whose_unit_cannot_be_deleted_is_not_free() {
 fn more_units_than_one_look_come_back_from_all_roots() {
     let store = store(4 * MIB);
     let before = store.picture().status;
-    let all: Vec<CapAddr> =
-        (0..512).map(|_| now(store.make(32 * 1024, PAGE_SIZE, MEM_DOMAIN)).unwrap()).collect();
-    let rest = now(store.make(8 * MIB, PAGE_SIZE, MEM_DOMAIN)).unwrap();
+    let all: Vec<CapAddr> = (0..512).map(|_| now(store.make(32 * 1024, PAGE_SIZE, MEM)).unwrap()).collect();
+    let rest = now(store.make(8 * MIB, PAGE_SIZE, MEM)).unwrap();
     all.into_iter().chain([rest]).for_each(lose);
     now(store.take_back());
     assert_eq!(store.picture().status, before);
@@ -296,7 +297,7 @@ fn the_stock_is_in_nobodys_way() {
     pages.into_iter().for_each(lose);
     now(store.take_back());
     assert_eq!(store.picture().status, before.status);
-    let whole = ROOTS.map(|(_, _, size)| now(store.make(size, PAGE_SIZE, MEM_DOMAIN)).is_ok());
+    let whole = ROOTS.map(|(_, _, size)| now(store.make(size, PAGE_SIZE, MEM)).is_ok());
     assert_eq!(whole, [true, true]);
 }
 
@@ -448,7 +449,7 @@ fn the_end_of_a_domain_finds_what_is_left_of_its_allocations_even_if_they_are_tr
             for (number, &copy) in copies.iter().enumerate() {
                 Cap::<Any>::new(frames[number % 2]).copy_to(copy, sys::Rights::ALL).unwrap();
             }
-            let caller = Caller { channel: 1, domain: 5 };
+            let caller = Caller { channel: 1, domain: Role::Spawn.on(0) };
             let mut ending = Box::pin(store.forget(&caller, PROGRAM));
             assert!(poll(ending.as_mut()).is_pending());
             assert!(poll(ending.as_mut()).is_pending());
@@ -495,7 +496,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let pages = || prop_oneof![8 => 1u64..64, 2 => 1u64..1024, 1 => 1000u64..6000];
-    let domain = prop_oneof![1 => Just(MEM_DOMAIN), 6 => PROGRAM..PROGRAM + 4];
+    let domain = prop_oneof![1 => Just(MEM), 6 => PROGRAM..PROGRAM + 4];
     prop_oneof![
         8 => (pages(), 12u32..22, domain, prop::option::weighted(0.3, 0usize..8))
             .prop_map(|(pages, align, domain, refuse)| Step::Allocate { pages, align, domain, refuse }),
@@ -651,7 +652,7 @@ proptest! {
                     }
                     Step::TakeBack => {
                         now(store.take_back());
-                        for domain in [MEM_DOMAIN, PROGRAM, PROGRAM + 1, PROGRAM + 2, PROGRAM + 3] {
+                        for domain in [MEM, PROGRAM, PROGRAM + 1, PROGRAM + 2, PROGRAM + 3] {
                             assert_eq!(store.books.borrow().account(domain).used, clients.used(domain));
                         }
                     }
@@ -665,7 +666,7 @@ proptest! {
             store.clear_stock();
             assert_eq!(store.picture(), before);
             // The roots are whole, and still two.
-            let whole = ROOTS.map(|(_, _, size)| now(store.make(size, PAGE_SIZE, MEM_DOMAIN)).is_ok());
+            let whole = ROOTS.map(|(_, _, size)| now(store.make(size, PAGE_SIZE, MEM)).is_ok());
             assert_eq!(whole, [true, true]);
         };
         prop_assert!(std::thread::spawn(run).join().is_ok());
