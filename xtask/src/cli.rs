@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn without_options_the_default_machine_runs() {
         let options = run_line("").unwrap();
-        assert_eq!((options.cores, options.memory, options.profile), (1, 1024, Profile::Release));
+        assert_eq!((options.cores, options.memory, options.profile), (4, 1024, Profile::Release));
     }
 
     #[test]

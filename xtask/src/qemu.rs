@@ -10,7 +10,7 @@ use crate::{Failure, Result, process};
 /// QEMU for 64-bit Arm; the variable `BARRELDISH_QEMU` names another one.
 const PROGRAM: &str = "qemu-system-aarch64";
 /// Cores of a machine when nobody asks for a number. One, as long as only one core is driven.
-pub const DEFAULT_CORES: u32 = 1;
+pub const DEFAULT_CORES: u32 = 4;
 /// Memory of a machine when nobody asks for an amount, in MiB.
 pub const DEFAULT_MEMORY: u32 = 1024;
 /// Cores that QEMU's board can have.

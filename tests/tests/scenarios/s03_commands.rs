@@ -3,9 +3,9 @@
 use tests::Guest;
 
 /// What `help` must list: the commands that a user is promised.
-const COMMANDS: [&str; 13] = [
-    "help", "hello", "echo", "clear", "ps", "cores", "free", "caps", "dmesg", "uptime", "time", "shutdown",
-    "reboot",
+const COMMANDS: [&str; 15] = [
+    "help", "hello", "echo", "clear", "ps", "cores", "free", "names", "channels", "caps", "dmesg", "uptime",
+    "time", "shutdown", "reboot",
 ];
 
 #[test]
@@ -22,7 +22,7 @@ fn help_lists_every_command_with_a_line() {
 #[test]
 fn commands_that_only_show_something_succeed() {
     let Some(mut guest) = Guest::boot() else { return };
-    for command in ["hello", "ps", "cores", "free", "caps", "dmesg", "uptime"] {
+    for command in ["hello", "ps", "cores", "free", "names", "channels", "caps", "dmesg", "uptime"] {
         let (output, status) = guest.run_for_status(command);
         assert!(status == 0 && !output.trim().is_empty(), "{command}: {status} {output:?}");
     }
@@ -71,10 +71,34 @@ fn free_adds_up() {
 }
 
 #[test]
-fn cores_shows_the_one_that_runs() {
+fn cores_shows_a_line_a_core() {
     let Some(mut guest) = Guest::boot() else { return };
-    let output = guest.run("cores");
-    assert!(output.lines().any(|it| it.split_whitespace().next() == Some("0")), "{output}");
+    let look = |guest: &mut Guest| {
+        let output = guest.run("cores");
+        let mut lines = output.lines().map(|it| it.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(lines.next().unwrap()[..2], ["CORE", "STATE"]);
+        let lines: Vec<_> = lines.collect();
+        for (number, line) in lines.iter().enumerate() {
+            assert_eq!((line.len(), &line[0]), (7, &number.to_string()), "{output}");
+        }
+        assert_eq!(lines[0][1], "up", "{output}");
+        lines[0][2..5].iter().map(|it| it.parse::<f64>().unwrap()).collect::<Vec<_>>()
+    };
+    let before = look(&mut guest);
+    guest.run("hello");
+    let after = look(&mut guest);
+    assert!(before.iter().zip(&after).all(|(before, after)| before < after), "{before:?} {after:?}");
+}
+
+#[test]
+fn cores_up_says_what_it_cannot_do() {
+    let Some(mut guest) = Guest::boot() else { return };
+    assert_eq!(
+        guest.run_for_status("cores up 0"),
+        ("cores: core 0: this core is up already\n".to_owned(), 1)
+    );
+    let (output, status) = guest.run_for_status("cores up 99");
+    assert_eq!((output.as_str(), status), ("cores: core 99: the machine has no core of this number\n", 1));
 }
 
 #[test]

@@ -104,6 +104,10 @@ fn a_server_of_the_system_is_not_started_by_its_name() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../servers");
     for entry in std::fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
+        if name == "names" {
+            // The shell has a command of this name.
+            continue;
+        }
         let (output, status) = guest.run_for_status(&name);
         assert!(output.starts_with(&format!("{name}: a server of the system, which ")), "{output}");
         assert_eq!(status, 1, "{name}");

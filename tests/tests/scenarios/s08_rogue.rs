@@ -43,7 +43,7 @@ fn rogue_can_end_neither_the_shell_nor_others() {
         let output = guest.run(&format!("rogue kill {pid}"));
         assert_eq!(output, "rogue: kill: this process was started by somebody else\n", "{pid}");
     }
-    let output = guest.run("rogue kill 4");
+    let output = guest.run("rogue kill 64");
     assert_eq!(output, "rogue: kill: this process cannot be ended\n");
     let after = guest.run("ps");
     assert_eq!(after.lines().count(), ps.lines().count());
@@ -78,6 +78,21 @@ fn rogue_gets_no_more_than_a_few_names() {
     let reason = ": this program has as many channels to the service, or names, as it may";
     is_refused("rogue names", 16, reason);
     is_refused("rogue await", 32, reason);
+}
+
+#[test]
+fn rogue_cannot_take_the_names_of_the_systems_parts() {
+    let Some(mut guest) = Guest::boot() else { return };
+    let reserved = "a name that ends in '.' and a number is for parts of the system";
+    for name in ["mem.1", "spawn.1", "console.0", "mem.accounts.2", "mine.0"] {
+        assert_eq!(guest.run(&format!("rogue squat {name}")), format!("rogue: {name}: {reserved}\n"));
+    }
+    for name in ["mem", "mem.accounts", "spawn", "spawn.0", "names", "names.attach", "system"] {
+        let said = format!("rogue: {name}: a service of this name exists already\n");
+        assert_eq!(guest.run(&format!("rogue squat {name}")), said);
+    }
+    assert_eq!(guest.run("rogue squat mine"), "rogue: mine: done\n");
+    assert_eq!(guest.run("lines a 1"), "a 0 a\n");
 }
 
 #[test]
