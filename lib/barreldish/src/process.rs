@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use interfaces::{ExitStatus, Pid, ProcessInfo, SPAWN, SpawnClient, SpawnError};
+use interfaces::{ExitStatus, Pid, ProcessInfo, SPAWN, SpawnClient, SpawnError, instance_name};
 
 use crate::{Error, LmpPort};
 
@@ -34,17 +34,29 @@ impl From<SpawnError> for ProcessError {
     }
 }
 
-/// The spawn service of this core.
+/// The spawn service of a core.
 #[derive(Clone)]
 pub struct Processes(Rc<SpawnClient<LmpPort>>);
 
 impl Processes {
-    /// Connects to it.
+    /// Connects to that of this core.
     ///
     /// # Errors
     /// [`ProcessError::NoService`].
     pub fn connect() -> Result<Processes, ProcessError> {
-        let client = crate::connect(SPAWN).map_err(ProcessError::NoService)?;
+        Processes::named(SPAWN)
+    }
+
+    /// Connects to that of `core`: what is started there runs there.
+    ///
+    /// # Errors
+    /// [`ProcessError::NoService`], also when that core is not up.
+    pub fn on_core(core: u32) -> Result<Processes, ProcessError> {
+        Processes::named(&instance_name(SPAWN, core))
+    }
+
+    fn named(name: &str) -> Result<Processes, ProcessError> {
+        let client = crate::connect(name).map_err(ProcessError::NoService)?;
         Ok(Processes(Rc::new(client)))
     }
 

@@ -40,7 +40,7 @@ pub use names::{
     RootNamesClient, RootNamesServer, Service, ServiceClient, ServiceError, ServiceServer, instance_name,
 };
 pub use spawn::{
-    ExitStatus, Pid, ProcessInfo, ProcessState, SPAWN, Spawn, SpawnClient, SpawnError, SpawnServer,
+    ExitStatus, Inherited, Pid, ProcessInfo, ProcessState, SPAWN, Spawn, SpawnClient, SpawnError, SpawnServer,
 };
 pub use system::{
     CoreCounters, CoreInfo, LogPart, SYSTEM, System, SystemClient, SystemError, SystemInfo, SystemServer,

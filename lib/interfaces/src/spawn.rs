@@ -121,6 +121,15 @@ pub struct ProcessInfo {
     pub name: String,
 }
 
+/// What a process hands on to those that it starts, also on other cores.
+#[derive(Clone, PartialEq, Eq, Debug, Wire)]
+pub struct Inherited {
+    /// Most bytes of memory that each may have; 0: no limit.
+    pub limit: u64,
+    /// Who may end them, the first in line first: those that the process descends from, and itself.
+    pub ancestors: Vec<Pid>,
+}
+
 /// Starts, watches and ends processes.
 #[ipc::interface(limit = 262_144)]
 pub trait Spawn {
@@ -147,6 +156,9 @@ pub trait Spawn {
 
     /// The names of the boot modules, sorted: what can be started without a path.
     fn programs(&self) -> Result<Vec<String>, SpawnError>;
+
+    /// What is inherited by what a process of this core starts: spawn services of other cores ask that.
+    fn heritage(&self, pid: Pid) -> Result<Inherited, SpawnError>;
 
     /// Ends a process that the caller has started, directly or indirectly, or itself. Answered when it runs no more.
     async fn kill(&self, pid: Pid) -> Result<(), SpawnError>;

@@ -9,6 +9,7 @@ use sys::EndPoint;
 
 use crate::program::Program;
 use crate::server::Spawner;
+use crate::table::Heritage;
 
 /// Slots of the own root CNode to build in, which the runtime leaves alone however large that CNode becomes.
 #[derive(Clone, Copy)]
@@ -101,14 +102,17 @@ impl Drop for Birth<'_> {
 }
 
 impl<'a> Birth<'a> {
-    /// Enters a process that `starter` starts into the table.
+    /// Enters a process into the table; `wanted` as in [`Table::begin`](crate::Table::begin).
     pub(crate) fn begin(
         spawner: &'a Spawner,
-        starter: Pid,
+        heritage: Heritage,
         name: &str,
-        limit: Option<u64>,
+        wanted: u64,
     ) -> Result<Birth<'a>, SpawnError> {
-        let pid = spawner.table().begin(starter, name, limit)?;
+        let mut table = spawner.table();
+        let pid = table.begin(heritage, name, wanted)?;
+        let limit = table.get_mut(pid)?.limit;
+        drop(table);
         Ok(Birth { spawner, pid, held: None, limit, done: false })
     }
 

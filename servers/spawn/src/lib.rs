@@ -19,4 +19,4 @@ mod table;
 
 pub use program::{Program, Refusal, exists, names, prepare};
 pub use server::{StartError, serve};
-pub use table::{MAX_PROCESSES, MAX_REMEMBERED, Process, Table};
+pub use table::{Heritage, MAX_PROCESSES, MAX_REMEMBERED, Process, Table};

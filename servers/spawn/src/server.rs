@@ -1,5 +1,6 @@
 //! The server over the table of processes.
 
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,14 +8,14 @@ use core::cell::{RefCell, RefMut};
 use core::fmt;
 
 use abi::Rights;
-use abi::domain::{Role, is_program};
+use abi::domain::{Role, core_of, is_program};
 use abi::frame::{Cause, State};
 use abi::layout::SELF_DISPATCHER;
 use domain::servers::spawn::{EXTRA_CORE, EXTRA_INIT_KIB, EXTRA_MEM_KIB, EXTRA_MODULES, MODULES, dispatcher};
 use domain::servers::{ATTACH, MEMORY_ACCOUNTS};
 use interfaces::{
-    AccountsClient, ExitStatus, Pid, ProcessInfo, ProcessState, SPAWN, ServiceClient, Spawn, SpawnError,
-    SpawnServer,
+    AccountsClient, ExitStatus, Inherited, Pid, ProcessInfo, ProcessState, SPAWN, ServiceClient, Spawn,
+    SpawnClient, SpawnError, SpawnServer, instance_name,
 };
 use ipc::{Caller, Reply};
 use rt::{LmpPort, Notify, RtError};
@@ -22,7 +23,7 @@ use sys::{Cap, Dispatcher, DispatcherInfo, Frame};
 
 use crate::birth::{Birth, Held, Roots, no_memory};
 use crate::program::{exists, names, prepare};
-use crate::table::{Process, Table};
+use crate::table::{Heritage, Process, Table};
 
 /// Why the service cannot start.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
         made_kib: [(Role::Init, info.extra[EXTRA_INIT_KIB]), (Role::Mem, info.extra[EXTRA_MEM_KIB])],
         accounts: rt::names::connect(MEMORY_ACCOUNTS)?,
         attach: rt::names::connect(ATTACH)?,
+        others: RefCell::default(),
     };
     rt::names::serve_on_core(SPAWN, SpawnServer::new(Spawner(Rc::new(shared))))?;
     rt::run()
@@ -84,6 +86,8 @@ struct Shared {
     made_kib: [(Role, u64); 2],
     accounts: AccountsClient<LmpPort>,
     attach: ServiceClient<LmpPort>,
+    /// The spawn services of other cores that were asked for something.
+    others: RefCell<BTreeMap<u32, Rc<SpawnClient<LmpPort>>>>,
 }
 
 /// The service, shared by requests and watchers.
@@ -128,13 +132,43 @@ impl Spawner {
         });
     }
 
+    /// What is inherited by what `starter` starts here.
+    async fn heritage(&self, starter: Pid) -> Result<Heritage, SpawnError> {
+        let core = core_of(starter);
+        if core == self.0.core || !is_program(starter) {
+            return self.table().heritage(starter);
+        }
+        let asked = match self.other(core).await {
+            Ok(other) => other.heritage_async(starter).await,
+            Err(_) => Err(SpawnError::NoProcess),
+        };
+        let inherited = asked.inspect_err(|error| {
+            if matches!(error, SpawnError::Call(_)) {
+                self.0.others.borrow_mut().remove(&core);
+            }
+        })?;
+        let limit = (inherited.limit != 0).then_some(inherited.limit);
+        Ok(Heritage { limit, ancestors: inherited.ancestors })
+    }
+
+    /// The spawn service of another core.
+    async fn other(&self, core: u32) -> Result<Rc<SpawnClient<LmpPort>>, RtError> {
+        let known = self.0.others.borrow().get(&core).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let client = Rc::new(rt::names::connect_async(&instance_name(SPAWN, core)).await?);
+        self.0.others.borrow_mut().insert(core, Rc::clone(&client));
+        Ok(client)
+    }
+
     async fn make(
         &self,
-        starter: Pid,
+        heritage: Heritage,
         name: &str,
         arguments: &[String],
         environment: &[String],
-        limit: Option<u64>,
+        limit: u64,
     ) -> Result<Pid, SpawnError> {
         let program = prepare(self.0.modules, name, arguments, environment).inspect_err(|refusal| {
             if SpawnError::from(*refusal) == SpawnError::BadProgram {
@@ -142,7 +176,7 @@ impl Spawner {
             }
         })?;
         let ended = Notify::new().map_err(|_| SpawnError::Exhausted)?;
-        let mut birth = Birth::begin(self, starter, name, limit)?;
+        let mut birth = Birth::begin(self, heritage, name, limit)?;
         birth.build(&program, &ended).await?;
         birth.attach().await?;
         let pid = birth.start()?;
@@ -258,8 +292,8 @@ impl Spawn for Spawner {
         environment: Vec<String>,
         limit: u64,
     ) -> Result<Pid, SpawnError> {
-        let limit = self.table().limit_for(caller.domain, limit)?;
-        self.make(caller.domain, &program, &arguments, &environment, limit).await
+        let heritage = self.heritage(caller.domain).await?;
+        self.make(heritage, &program, &arguments, &environment, limit).await
     }
 
     fn wait(&self, caller: &Caller, pid: Pid, reply: Waiting) {
@@ -290,6 +324,11 @@ impl Spawn for Spawner {
 
     fn programs(&self, _: &Caller) -> Result<Vec<String>, SpawnError> {
         Ok(names(self.0.modules)?)
+    }
+
+    fn heritage(&self, _: &Caller, pid: Pid) -> Result<Inherited, SpawnError> {
+        let Heritage { limit, ancestors } = self.table().heritage(pid)?;
+        Ok(Inherited { limit: limit.unwrap_or(0), ancestors })
     }
 
     async fn kill(&self, caller: &Caller, pid: Pid) -> Result<(), SpawnError> {

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use abi::domain::{first_program, is_program, next_program};
+use abi::domain::{core_of, first_program, is_program, next_program};
 use interfaces::{ExitStatus, Pid, SpawnError};
 
 /// Most processes at a time.
@@ -13,6 +13,8 @@ pub const MAX_PROCESSES: usize = 200;
 const MAX_WAITING: usize = 256;
 /// What any process may have started, if all before it may have more.
 const MIN_DESCENDANTS: usize = 4;
+/// Most ancestors of a process. On one core there are always fewer; it is for those who start themselves on core after core.
+const MAX_ANCESTORS: usize = 32;
 /// How many ends are remembered, the oldest forgotten first.
 pub const MAX_REMEMBERED: usize = 1024;
 
@@ -28,9 +30,25 @@ pub struct Process<C> {
     pub doomed: bool,
     /// It has ended, and what it had is being taken back.
     pub ended: bool,
-    /// Who started it, directly or indirectly, the first of them first. Of those that have ended one after the other only
-    /// the first is kept, so a program that starts itself again and again has no longer a list for it.
+    /// Who started it, directly or indirectly, the first of them first. Of those of this core that have ended one after the other
+    /// only the first is kept, so a program that starts itself again and again has no longer a list for it.
     ancestors: Vec<Pid>,
+}
+
+/// What a process has from the one that starts it, which may be on another core.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heritage {
+    /// Most bytes that it may have.
+    pub limit: Option<u64>,
+    /// Its ancestors, the first of them first.
+    pub ancestors: Vec<Pid>,
+}
+
+impl Heritage {
+    /// The limit of a process that is to have `wanted` bytes at most (0: as many as can be): no more than its starter itself.
+    fn limit_for(&self, wanted: u64) -> Option<u64> {
+        self.limit.into_iter().chain((wanted != 0).then_some(wanted)).min()
+    }
 }
 
 /// How many processes one may have started, directly or indirectly, by the number of its ancestors: half of what is left
@@ -60,32 +78,32 @@ impl<C, W> Table<C, W> {
         }
     }
 
-    /// What a process that `starter` starts may have, if `wanted` bytes are asked for (0: as much as can be): no more than the
-    /// starter itself. None: no limit of its own.
+    /// What is inherited by what a domain of this core starts.
     ///
     /// # Errors
-    /// `NoProcess` if the starter has ended meanwhile: nobody knows any more what it was allowed.
-    pub fn limit_for(&self, starter: Pid, wanted: u64) -> Result<Option<u64>, SpawnError> {
-        let own = if !is_program(starter) {
-            None
-        } else {
-            self.living.get(&starter).ok_or(SpawnError::NoProcess)?.limit
-        };
-        Ok(own.into_iter().chain((wanted != 0).then_some(wanted)).min())
+    /// `NoProcess` if it has ended meanwhile: nobody knows any more what it was allowed.
+    pub fn heritage(&self, starter: Pid) -> Result<Heritage, SpawnError> {
+        if !is_program(starter) {
+            return Ok(Heritage { limit: None, ancestors: Vec::new() });
+        }
+        let limit = self.living.get(&starter).ok_or(SpawnError::NoProcess)?.limit;
+        Ok(Heritage { limit, ancestors: self.line_of(starter) })
     }
 
-    /// A new process that is being made for `starter`. Its number is never used again.
+    /// A new process that is being made, with `wanted` bytes of memory at most, 0 for as many as can be. Its number is never
+    /// used again.
     ///
     /// # Errors
     /// `Exhausted`; `TooManyProcesses` if the starter, or one that it descends from, has as many as it may.
-    pub fn begin(&mut self, starter: Pid, name: &str, limit: Option<u64>) -> Result<Pid, SpawnError> {
+    pub fn begin(&mut self, heritage: Heritage, name: &str, wanted: u64) -> Result<Pid, SpawnError> {
         if self.living.len() >= MAX_PROCESSES {
             return Err(SpawnError::Exhausted);
         }
-        let ancestors = self.line_of(starter);
+        let limit = heritage.limit_for(wanted);
+        let ancestors = heritage.ancestors;
         let full =
             |(before, ancestor): (usize, &Pid)| self.descendants(*ancestor) >= most_descendants(before);
-        if ancestors.iter().enumerate().any(full) {
+        if ancestors.len() > MAX_ANCESTORS || ancestors.iter().enumerate().any(full) {
             return Err(SpawnError::TooManyProcesses);
         }
         let pid = self.next;
@@ -102,7 +120,8 @@ impl<C, W> Table<C, W> {
         let Some(process) = self.living.get(&starter) else { return line };
         let mut gone_before = false;
         for &pid in process.ancestors.iter().chain([&starter]) {
-            let gone = !self.living.contains_key(&pid);
+            // Of those on other cores nobody knows here.
+            let gone = core_of(pid) == core_of(starter) && !self.living.contains_key(&pid);
             if !(gone && gone_before) {
                 line.push(pid);
             }
@@ -213,6 +232,11 @@ mod tests {
     use super::*;
 
     type Processes = Table<&'static str, u32>;
+    fn begin(table: &mut Processes, starter: Pid, name: &str) -> Result<Pid, SpawnError> {
+        let heritage = table.heritage(starter)?;
+        table.begin(heritage, name, 0)
+    }
+
     const GOOD: ExitStatus = ExitStatus::Exited { code: 0 };
 
     fn names(table: &Processes) -> Vec<(Pid, &str)> {
@@ -222,19 +246,19 @@ mod tests {
     #[test]
     fn numbers_ascend_and_are_never_used_twice() {
         let mut table = Processes::new(0);
-        let first = table.begin(1, "a", None).unwrap();
+        let first = begin(&mut table, 1, "a").unwrap();
         assert_eq!(first, 256);
         let _ = table.ended(first, GOOD);
-        let second = table.begin(1, "b", None).unwrap();
+        let second = begin(&mut table, 1, "b").unwrap();
         assert!(table.abandon(second).is_empty());
-        assert_eq!(table.begin(1, "c", None), Ok(256 + 2 * 16));
-        assert_eq!(Processes::new(3).begin(1, "a", None), Ok(259));
+        assert_eq!(begin(&mut table, 1, "c"), Ok(256 + 2 * 16));
+        assert_eq!(begin(&mut Processes::new(3), 1, "a"), Ok(259));
     }
 
     #[test]
     fn any_number_of_requests_wait_and_each_gets_the_status() {
         let mut table = Processes::new(0);
-        let pid = table.begin(1, "a", None).unwrap();
+        let pid = begin(&mut table, 1, "a").unwrap();
         table.started(pid, "child");
         assert_eq!(table.wait(1, pid, 1), Ok(()));
         assert_eq!(table.wait(1, pid, 2), Ok(()));
@@ -250,7 +274,7 @@ mod tests {
     #[test]
     fn a_process_ends_once() {
         let mut table = Processes::new(0);
-        let pid = table.begin(1, "a", None).unwrap();
+        let pid = begin(&mut table, 1, "a").unwrap();
         assert!(table.ended(pid, GOOD).is_empty());
         assert!(table.ended(pid, ExitStatus::Killed).is_empty());
         assert_eq!(table.wait(1, pid, 1), Err((1, Ok(GOOD))));
@@ -260,7 +284,7 @@ mod tests {
     fn what_never_was_has_no_end() {
         let mut table = Processes::new(0);
         assert_eq!(table.wait(1, 99, 1), Err((1, Err(SpawnError::NoProcess))));
-        let pid = table.begin(1, "a", None).unwrap();
+        let pid = begin(&mut table, 1, "a").unwrap();
         assert_eq!(table.wait(1, pid, 5), Ok(()));
         assert_eq!(table.abandon(pid), [5]);
         assert_eq!(table.wait(1, pid, 1), Err((1, Err(SpawnError::NoProcess))));
@@ -271,13 +295,13 @@ mod tests {
     fn there_is_a_limit_and_old_ends_are_forgotten() {
         let mut table = Processes::new(0);
         for _ in 0..MAX_PROCESSES {
-            table.begin(1, "a", None).unwrap();
+            begin(&mut table, 1, "a").unwrap();
         }
-        assert_eq!(table.begin(1, "a", None), Err(SpawnError::Exhausted));
+        assert_eq!(begin(&mut table, 1, "a"), Err(SpawnError::Exhausted));
         assert_eq!(names(&table).len(), MAX_PROCESSES);
         let mut table = Processes::new(1);
         for _ in 0..=MAX_REMEMBERED {
-            let pid = table.begin(1, "a", None).unwrap();
+            let pid = begin(&mut table, 1, "a").unwrap();
             let _ = table.ended(pid, GOOD);
         }
         let first = first_program(1);
@@ -288,19 +312,56 @@ mod tests {
     #[test]
     fn nobody_gets_more_than_who_started_it() {
         let mut table = Processes::new(0);
-        let free = table.begin(1, "a", table.limit_for(1, 0).unwrap()).unwrap();
-        let limited = table.begin(1, "b", table.limit_for(free, 100).unwrap()).unwrap();
+        let free = begin(&mut table, 1, "a").unwrap();
+        let heritage = table.heritage(free).unwrap();
+        let limited = table.begin(heritage, "b", 100).unwrap();
         let limits = [(1, 0), (1, 50), (free, 0), (free, 50), (limited, 0), (limited, 50), (limited, 150)];
-        let given = limits.map(|(starter, wanted)| table.limit_for(starter, wanted).unwrap());
+        let given = limits.map(|(starter, wanted)| table.heritage(starter).unwrap().limit_for(wanted));
         assert_eq!(given, [None, Some(50), None, Some(50), Some(100), Some(50), Some(100)]);
         let _ = table.ended(limited, GOOD);
-        assert_eq!(table.limit_for(limited, 0), Err(SpawnError::NoProcess));
+        assert_eq!(table.heritage(limited), Err(SpawnError::NoProcess));
+    }
+
+    #[test]
+    fn what_is_started_on_another_core_inherits_limit_and_line() {
+        let (mut here, mut there) = (Processes::new(0), Processes::new(1));
+        let shell = begin(&mut here, 1, "sh").unwrap();
+        let heritage = here.heritage(shell).unwrap();
+        let inner = here.begin(heritage, "sh", 100).unwrap();
+        let first = there.begin(here.heritage(inner).unwrap(), "a", 0).unwrap();
+        let second = begin(&mut there, first, "b").unwrap();
+        assert_eq!(there.get_mut(second).unwrap().limit, Some(100));
+        for domain in [shell, inner, first, second] {
+            assert_eq!(there.check_authority(domain, second), Ok(()));
+        }
+        assert_eq!(there.check_authority(first, shell), Err(SpawnError::NoProcess));
+        assert_eq!(there.check_authority(shell + 32, second), Err(SpawnError::NotYours));
+    }
+
+    #[test]
+    fn a_program_that_starts_itself_on_core_after_core_comes_to_an_end() {
+        let mut tables = [Processes::new(0), Processes::new(1)];
+        let (mut last, mut core) = (begin(&mut tables[0], 1, "a").unwrap(), 0);
+        for round in 0.. {
+            let heritage = tables[core].heritage(last).unwrap();
+            core = 1 - core;
+            match tables[core].begin(heritage, "a", 0) {
+                Ok(next) => {
+                    let _ = tables[1 - core].ended(last, GOOD);
+                    last = next;
+                }
+                Err(error) => {
+                    assert_eq!((round, error), (MAX_ANCESTORS, SpawnError::TooManyProcesses));
+                    break;
+                }
+            }
+        }
     }
 
     #[test]
     fn requests_that_were_given_up_are_forgotten() {
         let mut table = Processes::new(0);
-        let pid = table.begin(1, "a", None).unwrap();
+        let pid = begin(&mut table, 1, "a").unwrap();
         for request in 0..10 {
             table.wait(1, pid, request).unwrap();
         }
@@ -311,10 +372,10 @@ mod tests {
     #[test]
     fn a_process_is_ended_by_whoever_started_it_and_nobody_else() {
         let mut table = Processes::new(0);
-        let shell = table.begin(1, "sh", None).unwrap();
-        let program = table.begin(shell, "a", None).unwrap();
-        let child = table.begin(program, "b", None).unwrap();
-        let other = table.begin(shell, "c", None).unwrap();
+        let shell = begin(&mut table, 1, "sh").unwrap();
+        let program = begin(&mut table, shell, "a").unwrap();
+        let child = begin(&mut table, program, "b").unwrap();
+        let other = begin(&mut table, shell, "c").unwrap();
         let answers = |table: &Processes, pid| {
             [1, shell, program, child, other].map(|domain| table.check_authority(domain, pid).is_ok())
         };
@@ -324,7 +385,7 @@ mod tests {
         assert_eq!(table.check_authority(other, child), Err(SpawnError::NotYours));
         // Those further up keep it when one between has ended.
         let _ = table.ended(program, GOOD);
-        let grandchild = table.begin(child, "d", None).unwrap();
+        let grandchild = begin(&mut table, child, "d").unwrap();
         assert_eq!(answers(&table, grandchild), [true, true, true, true, false]);
         assert_eq!(table.check_authority(shell, 99), Err(SpawnError::NoProcess));
     }
@@ -332,12 +393,12 @@ mod tests {
     #[test]
     fn no_program_and_what_it_starts_takes_all_processes() {
         let mut table = Processes::new(0);
-        let shell = table.begin(1, "sh", None).unwrap();
-        let program = table.begin(shell, "a", None).unwrap();
+        let shell = begin(&mut table, 1, "sh").unwrap();
+        let program = begin(&mut table, shell, "a").unwrap();
         // Each starts the next and ends; those that stay are started here and there.
         let (mut last, mut count) = (program, 0);
         loop {
-            match table.begin(last, "b", None) {
+            match begin(&mut table, last, "b") {
                 Ok(next) => {
                     count += 1;
                     if count % 2 == 0 {
@@ -349,16 +410,16 @@ mod tests {
             }
         }
         assert!(table.descendants(program) <= MAX_PROCESSES / 2);
-        let others = (0..).take_while(|_| table.begin(shell, "c", None).is_ok()).count();
+        let others = (0..).take_while(|_| begin(&mut table, shell, "c").is_ok()).count();
         assert!(others >= MAX_PROCESSES / 2 - 10, "{others}");
     }
 
     #[test]
     fn a_program_that_starts_itself_again_and_again_has_a_short_line() {
         let mut table = Processes::new(0);
-        let mut last = table.begin(1, "sh", None).unwrap();
+        let mut last = begin(&mut table, 1, "sh").unwrap();
         for _ in 0..1000 {
-            let next = table.begin(last, "a", None).unwrap();
+            let next = begin(&mut table, last, "a").unwrap();
             let _ = table.ended(last, GOOD);
             last = next;
         }
@@ -368,7 +429,7 @@ mod tests {
     #[test]
     fn one_domain_waits_so_often_and_others_go_on() {
         let mut table = Processes::new(0);
-        let pid = table.begin(1, "a", None).unwrap();
+        let pid = begin(&mut table, 1, "a").unwrap();
         for request in 0..MAX_WAITING as u32 {
             table.wait(1000, pid, request).unwrap();
         }
