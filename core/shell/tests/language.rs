@@ -19,6 +19,11 @@ impl Host for Fake {
         arguments[0].parse().unwrap_or(0)
     }
 
+    fn run_in_background(&mut self, arguments: &[&str]) -> i32 {
+        let words: Vec<&str> = arguments.iter().chain([&"&"]).copied().collect();
+        self.run(&words)
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }
@@ -105,6 +110,11 @@ fn connectives_look_at_the_last_status() {
         ("5 && A=1", "[5]", 5),
         ("5; A=1", "[5]", 0),
         ("stop; b && c", "[stop]", 0),
+        ("a & b", "[a|&][b]", 0),
+        ("a; 3 $? &", "[a][3|0|&]", 3),
+        ("a && b; c & d || e", "[a][b][c|&][d]", 0),
+        ("$UNSET &", "", 0),
+        ("stop; b &", "[stop]", 0),
         ("", "", 9),
         ("# nothing", "", 9),
         ("$UNSET", "", 0),
@@ -135,7 +145,9 @@ fn what_is_wrong_is_said_with_its_place_and_nothing_runs() {
         ("a |", 3, CommandExpectedAfter("|")),
         ("a >", 2, MissingTarget(">")),
         ("a >> > b", 2, MissingTarget(">>")),
-        ("a; b &", 5, NotSupported("running in the background (&)")),
+        ("a; b && c &", 10, NotSupported("running a list in the background (&)")),
+        ("a; A=1 &", 7, NotSupported("an assignment in the background (&)")),
+        ("a; b | c &", 5, NotSupported("a pipe (|)")),
         ("a; b | c", 5, NotSupported("a pipe (|)")),
         ("a && b > c", 7, NotSupported("redirection")),
         ("a; A=1 b", 3, NotSupported("an assignment before a command")),

@@ -3,6 +3,7 @@
 use crate::error::errors;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use ipc::Wire;
 
 /// The service's name.
@@ -19,6 +20,8 @@ errors! {
         NoSuchCore => "the machine has no core of this number",
         /// The core is up already.
         CoreIsUp => "this core is up already",
+        /// Somebody else is starting it.
+        CoreIsStarting => "this core is being started",
         /// The machine has too little memory for one more.
         NoMemoryForCore => "there is too little memory for this core: give the machine more (--memory)",
         /// Firmware or the kernel did not start it.
@@ -54,11 +57,37 @@ pub struct SystemInfo {
     pub ticks_per_second: u64,
 }
 
+/// How it is with a core.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Wire)]
+pub enum CoreState {
+    /// Not started.
+    Off,
+    /// Being started.
+    Starting,
+    /// Programs run on it.
+    Up,
+    /// It was started, and does not answer.
+    Silent,
+}
+
+impl fmt::Display for CoreState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            CoreState::Off => "off",
+            CoreState::Starting => "starting",
+            CoreState::Up => "up",
+            CoreState::Silent => "silent",
+        })
+    }
+}
+
 /// A core of the machine, at the moment of the question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Wire)]
 pub struct CoreInfo {
     /// Its number.
     pub core: u32,
+    /// How it is with it.
+    pub state: CoreState,
     /// What it has done; none if it is not up.
     pub counters: Option<CoreCounters>,
 }

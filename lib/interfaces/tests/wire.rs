@@ -41,9 +41,10 @@ fn every_structure_arrives_and_no_part_of_one_passes_for_it() {
         ticks_per_second: 62_500_000,
     });
     let counters = CoreCounters { up_ms: 1, interrupts: 2, switches: 3, dispatchers: 4, capabilities: 5 };
-    for counters in [None, Some(counters)] {
-        arrives(CoreInfo { core: 3, counters });
+    for state in [CoreState::Off, CoreState::Starting, CoreState::Up, CoreState::Silent] {
+        arrives(CoreInfo { core: 3, state, counters: (state == CoreState::Up).then_some(counters) });
     }
+    arrives(Inherited { limit: 4096, ancestors: vec![256, 273] });
     arrives(NameInfo { name: "mem.0".into(), owner: 32 });
     arrives(ChannelInfo {
         number: 1,

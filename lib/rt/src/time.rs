@@ -2,8 +2,8 @@
 
 use alloc::collections::BTreeMap;
 use core::cell::{Cell, RefCell};
-use core::future::Future;
-use core::pin::Pin;
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
@@ -154,4 +154,14 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// Ready after `time`.
 pub fn sleep(time: Duration) -> Sleep {
     sleep_until(now().after(time))
+}
+
+/// What comes of `work` within `time`; none, and `work` is dropped, if nothing does.
+pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let (mut work, mut end) = (pin!(work), pin!(sleep(time)));
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending => end.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }

@@ -5,12 +5,10 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
-use core::future::{Future, poll_fn};
-use core::pin::pin;
-use core::task::Poll;
 use core::time::Duration;
 
 use abi::layout::KERNEL;
+use interfaces::CoreState;
 use rt::{RtError, slots};
 use sys::{Cap, Frame, Kernel, Ram};
 
@@ -24,8 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum CoreError {
     /// The machine has none of this number.
     NoCore,
-    /// It runs, or is being started.
+    /// It runs.
     Runs,
+    /// It is being started.
+    Starting,
     /// There is no memory left for it.
     NoMemory,
     /// The kernel, or firmware, did not start it.
@@ -41,6 +41,7 @@ impl fmt::Display for CoreError {
         match self {
             CoreError::NoCore => f.write_str("the machine has no such core"),
             CoreError::Runs => f.write_str("it runs already"),
+            CoreError::Starting => f.write_str("it is being started"),
             CoreError::NoMemory => f.write_str("there is too little memory for it: give the machine more"),
             CoreError::Kernel(error) => error.fmt(f),
             CoreError::Runtime(error) => error.fmt(f),
@@ -91,9 +92,14 @@ impl Cores {
         self.states.borrow().iter().filter(|state| matches!(state, State::Up)).count() as u32
     }
 
-    /// Whether a core runs.
-    pub(crate) fn is_up(&self, core: u32) -> bool {
-        matches!(self.states.borrow().get(core as usize), Some(State::Up))
+    /// How it is with a core.
+    pub(crate) fn state(&self, core: u32) -> CoreState {
+        match self.states.borrow().get(core as usize) {
+            None | Some(State::Off(_)) => CoreState::Off,
+            Some(State::Starting) => CoreState::Starting,
+            Some(State::Up) => CoreState::Up,
+            Some(State::Failed(_)) => CoreState::Silent,
+        }
     }
 
     /// Starts a core, and waits until its monitor is ready.
@@ -119,7 +125,8 @@ impl Cores {
         let state = states.get_mut(core as usize).ok_or(CoreError::NoCore)?;
         let share = match state {
             State::Off(share) => share.ok_or(CoreError::NoMemory)?,
-            State::Starting | State::Up => return Err(CoreError::Runs),
+            State::Up => return Err(CoreError::Runs),
+            State::Starting => return Err(CoreError::Starting),
             State::Failed(error) => return Err(*error),
         };
         *state = State::Starting;
@@ -130,7 +137,7 @@ impl Cores {
         let frame = self.link(core)?;
         Cap::<Kernel>::new(KERNEL).start_core(core, share, frame).map_err(CoreError::Kernel)?;
         slots::release(share.address());
-        if in_time(self.monitor.is_ready(core)).await { Ok(()) } else { Err(CoreError::Silent) }
+        rt::time::within(PATIENCE, self.monitor.is_ready(core)).await.ok_or(CoreError::Silent)
     }
 }
 
@@ -153,14 +160,4 @@ fn monitor_frame() -> Result<Cap<Frame>, RtError> {
     let slot = slots::allocate()?;
     early.retype::<Frame>(offset, FRAME_BYTES, 1, slot).inspect_err(|_| slots::release(slot))?;
     Ok(Cap::new(slot))
-}
-
-/// Waits for something, but not for ever. Says whether it has come.
-async fn in_time(wanted: impl Future<Output = ()>) -> bool {
-    let (mut wanted, mut late) = (pin!(wanted), pin!(rt::time::sleep(PATIENCE)));
-    poll_fn(|context| match wanted.as_mut().poll(context) {
-        Poll::Ready(()) => Poll::Ready(true),
-        Poll::Pending => late.as_mut().poll(context).map(|()| false),
-    })
-    .await
 }

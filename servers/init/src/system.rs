@@ -2,12 +2,13 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use abi::domain::core_of;
 use abi::layout::KERNEL;
 use abi::syscall::KernelFact;
 use interfaces::{
-    CoreCounters, CoreInfo, LogPart, SYSTEM, System, SystemClient, SystemError, SystemInfo, instance_name,
+    CoreCounters, CoreInfo, CoreState, LogPart, SYSTEM, System, SystemClient, SystemError, SystemInfo, instance_name,
 };
 use ipc::Caller;
 use rt::LmpPort;
@@ -16,6 +17,8 @@ use sys::{Cap, Kernel, Syscall, Syscalls};
 use crate::cores::{CoreError, Cores};
 use crate::start::FIRST_CORE;
 
+/// How long another core may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of the log in one answer.
 const LOG_PART: usize = 16 * 1024;
 
@@ -80,6 +83,12 @@ async fn of_core(core: u32) -> Result<SystemClient<LmpPort>, SystemError> {
     rt::names::connect_async(&name).await.map_err(|_| SystemError::CoreIsSilent)
 }
 
+/// What another core, which is up, says of itself, if it does.
+async fn ask(core: u32) -> CoreInfo {
+    let answer = rt::time::within(PATIENCE, async { of_core(core).await?.core_async().await }).await;
+    answer.and_then(Result::ok).unwrap_or(CoreInfo { core, state: CoreState::Silent, counters: None })
+}
+
 /// The build's version, as `0.1.0 (abcdef0)`.
 pub(crate) fn version() -> String {
     let commit = option_env!("BARRELDISH_COMMIT").unwrap_or("unknown");
@@ -124,19 +133,17 @@ impl System for Machine {
 
     fn core(&self, _: &Caller) -> Result<CoreInfo, SystemError> {
         let counters = counters().map_err(|_| SystemError::NotAllowed)?;
-        Ok(CoreInfo { core: own_core(), counters: Some(counters) })
+        Ok(CoreInfo { core: own_core(), state: CoreState::Up, counters: Some(counters) })
     }
 
     async fn cores(&self, caller: &Caller) -> Result<Vec<CoreInfo>, SystemError> {
         let Some(cores) = &self.cores else { return of_core(FIRST_CORE).await?.cores_async().await };
         let mut all = Vec::new();
         for core in 0..cores.count() {
-            all.push(if core == own_core() {
-                self.core(caller)?
-            } else if cores.is_up(core) {
-                of_core(core).await?.core_async().await?
-            } else {
-                CoreInfo { core, counters: None }
+            all.push(match cores.state(core) {
+                CoreState::Up if core == own_core() => self.core(caller)?,
+                CoreState::Up => ask(core).await,
+                state => CoreInfo { core, state, counters: None },
             });
         }
         Ok(all)
@@ -149,6 +156,7 @@ impl System for Machine {
             match error {
                 CoreError::NoCore => SystemError::NoSuchCore,
                 CoreError::Runs => SystemError::CoreIsUp,
+                CoreError::Starting => SystemError::CoreIsStarting,
                 CoreError::NoMemory => SystemError::NoMemoryForCore,
                 CoreError::Kernel(_) | CoreError::Runtime(_) => SystemError::CoreNotStarted,
                 CoreError::Silent => SystemError::CoreIsSilent,

@@ -5,9 +5,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{RefCell, RefMut};
 use core::fmt;
-use core::future::poll_fn;
-use core::pin::pin;
-use core::task::Poll;
 use core::time::Duration;
 
 use abi::domain::{Role, core_of, is_program};
@@ -281,7 +278,7 @@ impl Names for Directory {
             (Ok((Target::Names, _)), _) => Ok(self.0.clients.channels()),
             (Ok((Target::Attach, _)), _) => Ok(self.0.attach_clients.channels()),
             (Ok((Target::Server(server), owner)), _) if is_program(owner) => {
-                let asked = in_time(server.client.channels_async()).await;
+                let asked = rt::time::within(PATIENCE, server.client.channels_async()).await;
                 asked.ok_or(NamesError::Silent)?.map_err(NamesError::from)
             }
             (Ok((Target::Server(server), _)), _) => Ok(server.client.channels_async().await?),
@@ -375,16 +372,6 @@ impl Service for Attach {
     async fn channels(&self, _: &Caller) -> Result<Vec<ChannelInfo>, ServiceError> {
         Ok(self.0.0.attach_clients.channels())
     }
-}
-
-/// What comes of `work` within [`PATIENCE`].
-async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
-    let (mut work, mut end) = (pin!(work), pin!(rt::time::sleep(PATIENCE)));
-    poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(result) => Poll::Ready(Some(result)),
-        Poll::Pending => end.as_mut().poll(context).map(|()| None),
-    })
-    .await
 }
 
 /// What the server lacked was its own, unless the kernel says that the endpoint is to blame.

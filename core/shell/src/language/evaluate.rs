@@ -13,6 +13,8 @@ pub const SYNTAX_STATUS: i32 = 2;
 pub trait Host {
     /// Runs a command (its name first) and returns its status: 0 is success. Reports failures itself.
     fn run(&mut self, arguments: &[&str]) -> i32;
+    /// Starts a command and does not wait for its end, as `&` asks. Returns 0 if it runs; reports failures itself.
+    fn run_in_background(&mut self, arguments: &[&str]) -> i32;
     /// The value of a variable; `None` counts as empty.
     fn variable(&self, name: &str) -> Option<String>;
     /// Sets a variable.
@@ -35,8 +37,11 @@ pub fn evaluate(text: &str, status: &mut i32, host: &mut impl Host) -> Result<()
         Ok(statements)
     });
     let statements = checked.inspect_err(|_| *status = SYNTAX_STATUS)?;
-    for statement in &statements {
-        run_and_or(&statement.and_or, status, host);
+    for Statement { and_or, background } in &statements {
+        match background {
+            None => run_and_or(and_or, status, host),
+            Some(_) => run_pipeline(&and_or.first, Host::run_in_background, status, host),
+        }
     }
     Ok(())
 }
@@ -46,7 +51,18 @@ fn check(statement: &Statement) -> Result<(), Refusal> {
     let and_or = &statement.and_or;
     check_pipeline(&and_or.first)?;
     and_or.rest.iter().try_for_each(|(_, pipeline)| check_pipeline(pipeline))?;
-    statement.background.map_or(Ok(()), |at| not_supported(at, "running in the background (&)"))
+    statement.background.map_or(Ok(()), |at| check_background(at, and_or))
+}
+
+/// There is nobody who would go on with a list or an assignment while the shell does something else.
+fn check_background(at: usize, and_or: &AndOr) -> Result<(), Refusal> {
+    if !and_or.rest.is_empty() {
+        return not_supported(at, "running a list in the background (&)");
+    }
+    if and_or.first.commands.iter().any(|command| command.words.is_empty()) {
+        return not_supported(at, "an assignment in the background (&)");
+    }
+    Ok(())
 }
 
 fn check_pipeline(pipeline: &Pipeline) -> Result<(), Refusal> {
@@ -65,31 +81,34 @@ fn not_supported(at: usize, what: &'static str) -> Result<(), Refusal> {
     Err(Refusal { at, reason: Reason::NotSupported(what) })
 }
 
-fn run_and_or(and_or: &AndOr, status: &mut i32, host: &mut impl Host) {
-    run_pipeline(&and_or.first, status, host);
+/// How the host is to run a command.
+type Run<H> = fn(&mut H, &[&str]) -> i32;
+
+fn run_and_or<H: Host>(and_or: &AndOr, status: &mut i32, host: &mut H) {
+    run_pipeline(&and_or.first, H::run, status, host);
     for (connective, pipeline) in &and_or.rest {
         if (*status == 0) == (*connective == Connective::And) {
-            run_pipeline(pipeline, status, host);
+            run_pipeline(pipeline, H::run, status, host);
         }
     }
 }
 
-fn run_pipeline(pipeline: &Pipeline, status: &mut i32, host: &mut impl Host) {
+fn run_pipeline<H: Host>(pipeline: &Pipeline, run: Run<H>, status: &mut i32, host: &mut H) {
     for command in &pipeline.commands {
         if !host.stopped() {
-            run_command(command, status, host);
+            run_command(command, run, status, host);
         }
     }
 }
 
-fn run_command(command: &Command, status: &mut i32, host: &mut impl Host) {
+fn run_command<H: Host>(command: &Command, run: Run<H>, status: &mut i32, host: &mut H) {
     for assignment in &command.assignments {
         assign(assignment, *status, host);
     }
     let expand = |word: &Word| word.expand(|name| value(name, *status, host));
     let arguments: Vec<String> = command.words.iter().filter_map(expand).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    *status = if arguments.is_empty() { 0 } else { host.run(&arguments) };
+    *status = if arguments.is_empty() { 0 } else { run(host, &arguments) };
 }
 
 fn assign(word: &Word, status: i32, host: &mut impl Host) {

@@ -12,8 +12,9 @@
 //!   anything else is itself.
 //! - `;` and newline part statements; `&&` and `||` have equal rank and group to the left.
 //! - `NAME=value` alone assigns.
-//! - `&`, `|`, `<`, `>`, `>>` are parsed, and refused by the evaluator for now ([`Reason::NotSupported`]), before
-//!   anything of the line has run.
+//! - `&` after a single command does not wait for its end.
+//! - `&` after a list, `|`, `<`, `>`, `>>` are parsed, and refused by the evaluator for now ([`Reason::NotSupported`]),
+//!   before anything of the line has run.
 
 mod evaluate;
 mod lex;
