@@ -6,9 +6,11 @@ use alloc::vec::Vec;
 use core::num::IntErrorKind;
 
 use barreldish::ExitCode;
+use interfaces::Pid;
 use shell::command::{Command, Table};
 use shell::language::Host;
 
+use crate::cores::heard;
 use crate::interpreter::Shell;
 use crate::world::Failure;
 use crate::{capabilities, report};
@@ -45,8 +47,20 @@ pub const COMMANDS: Table<'static, Shell> = Table(&[
     Command {
         name: "ps",
         usage: "",
-        help: "show the processes; memory in KiB",
+        help: "show the processes of all cores; memory in KiB",
         run: |shell, arguments| finish(shell, arguments, ps),
+    },
+    Command {
+        name: "kill",
+        usage: "PID...",
+        help: "end processes, on whatever core",
+        run: |shell, arguments| finish(shell, arguments, kill),
+    },
+    Command {
+        name: "oncore",
+        usage: "CORE PROGRAM [WORD...]",
+        help: "run a program on a core; with & at the end do not wait for it",
+        run: |shell, arguments| finish(shell, arguments, oncore),
     },
     Command {
         name: "cores",
@@ -205,9 +219,49 @@ fn clear(shell: &mut Shell, arguments: &[&str]) -> Outcome {
 
 fn ps(shell: &mut Shell, arguments: &[&str]) -> Outcome {
     none(arguments)?;
-    let processes = shell.world.processes()?;
-    shell.world.print(&report::processes(&processes));
-    Ok(0)
+    let (processes, silent) = heard(shell.world.processes()?);
+    shell.world.print(&report::processes(&processes.concat()));
+    complete(silent)
+}
+
+/// Fails if somebody has not answered.
+fn complete(silent: Option<Failure>) -> Outcome {
+    silent.map_or(Ok(0), |who| Err(Complaint::Failed(who)))
+}
+
+fn kill(shell: &mut Shell, arguments: &[&str]) -> Outcome {
+    if arguments.is_empty() {
+        return Err(Complaint::Usage("expected the number of a process".into()));
+    }
+    let expected = |word: &str| Complaint::Usage(format!("expected the number of a process, not `{word}`"));
+    let number = |word: &&str| word.parse::<Pid>().map_err(|_| expected(word));
+    let pids: Vec<Pid> = arguments.iter().map(number).collect::<Result<_, _>>()?;
+    let mut refused = Vec::new();
+    for pid in pids {
+        let killed = if pid == shell.world.pid() {
+            Err("this is the shell itself; `exit` ends it".into())
+        } else {
+            shell.world.kill(pid)
+        };
+        refused.extend(killed.err().map(|why| format!("{pid}: {why}")));
+    }
+    if refused.is_empty() { Ok(0) } else { Err(Complaint::Failed(refused.join("; "))) }
+}
+
+/// The number of a core.
+fn core_number(word: &str) -> Result<u32, Complaint> {
+    word.parse().map_err(|_| Complaint::Usage(format!("expected the number of a core, not `{word}`")))
+}
+
+fn oncore(shell: &mut Shell, arguments: &[&str]) -> Outcome {
+    let [core, program @ ..] = arguments else {
+        return Err(Complaint::Usage("expected the number of a core".into()));
+    };
+    let core = core_number(core)?;
+    if program.is_empty() {
+        return Err(Complaint::Usage("expected a program".into()));
+    }
+    Ok(shell.run_on(Some(core), program))
 }
 
 fn cores(shell: &mut Shell, arguments: &[&str]) -> Outcome {
@@ -217,8 +271,7 @@ fn cores(shell: &mut Shell, arguments: &[&str]) -> Outcome {
             shell.world.print(&report::cores(&cores));
         }
         ["up", word] => {
-            let refused = |_| Complaint::Usage(format!("expected the number of a core, not `{word}`"));
-            let core = word.parse().map_err(refused)?;
+            let core = core_number(word)?;
             shell.world.start_core(core).map_err(|why| format!("core {core}: {why}"))?;
         }
         ["up"] => return Err(Complaint::Usage("expected the number of a core".into())),
@@ -229,9 +282,9 @@ fn cores(shell: &mut Shell, arguments: &[&str]) -> Outcome {
 
 fn free(shell: &mut Shell, arguments: &[&str]) -> Outcome {
     none(arguments)?;
-    let memory = shell.world.memory()?;
-    shell.world.print(&report::memory(&memory));
-    Ok(0)
+    let (memory, silent) = heard(shell.world.memory()?);
+    shell.world.print(&report::memory(&memory.concat()));
+    complete(silent)
 }
 
 fn names(shell: &mut Shell, arguments: &[&str]) -> Outcome {

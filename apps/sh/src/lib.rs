@@ -21,9 +21,11 @@ extern crate alloc;
 mod capabilities;
 mod columns;
 pub mod commands;
+mod cores;
 mod domain;
 mod interactive;
 mod interpreter;
+mod programs;
 mod report;
 mod world;
 
@@ -34,10 +36,11 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 pub use capabilities::Capability;
+pub use cores::ByCore;
 pub use domain::Domain;
 pub use interactive::interact;
 pub use interpreter::Shell;
-pub use world::{End, Failure, RunError, Service, World};
+pub use world::{End, Failure, Program, RunError, Service, World};
 
 /// Bytes that commands need, taken before the first prompt so that `free` does not change by asking it.
 #[cfg(target_os = "none")]

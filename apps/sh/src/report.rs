@@ -101,10 +101,9 @@ pub(crate) fn cores(cores: &[CoreInfo]) -> String {
         [seconds, interrupts, switches, domains, capabilities]
     };
     let cells = |it: &CoreInfo| {
-        let state = if it.counters.is_some() { "up" } else { "off" };
         let known = it.counters.as_ref().map_or_else(|| ["-"; 5].map(String::from), counters);
         let [uptime, interrupts, switches, domains, capabilities] = known;
-        [it.core.to_string(), state.into(), uptime, interrupts, switches, domains, capabilities]
+        [it.core.to_string(), it.state.to_string(), uptime, interrupts, switches, domains, capabilities]
     };
     table(columns, &rows(cores, cells))
 }
@@ -137,7 +136,7 @@ pub(crate) fn log(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use interfaces::ProcessState;
+    use interfaces::{CoreState, ProcessState};
 
     #[test]
     fn processes_have_a_line_each() {
@@ -222,13 +221,19 @@ routed      7    259     64 console 10   800   9     7       1
             dispatchers: 7,
             capabilities: 890,
         };
-        let core = |core, counters| CoreInfo { core, counters };
+        let core = |core, state, counters| CoreInfo { core, state, counters };
         let expected = "\
-CORE STATE UPTIME INTERRUPTS SWITCHES DOMAINS CAPS
-   0 up    61.002       1200    34567       7  890
-   1 off        -          -        -       -    -
+CORE STATE  UPTIME INTERRUPTS SWITCHES DOMAINS CAPS
+   0 up     61.002       1200    34567       7  890
+   1 off         -          -        -       -    -
+   2 silent      -          -        -       -    -
 ";
-        assert_eq!(cores(&[core(0, Some(counters)), core(1, None)]), expected);
+        let all = [
+            core(0, CoreState::Up, Some(counters)),
+            core(1, CoreState::Off, None),
+            core(2, CoreState::Silent, None),
+        ];
+        assert_eq!(cores(&all), expected);
     }
 
     #[test]

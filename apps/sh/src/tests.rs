@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use interfaces::{CoreInfo, CoreMemory, ExitStatus, LogPart, ProcessInfo};
+use interfaces::{CoreInfo, CoreMemory, ExitStatus, LogPart, Pid, ProcessInfo, ProcessState};
 
 use crate::commands::COMMANDS;
-use crate::{Capability, End, Failure, RunError, Service, Shell, World, interact};
+use crate::{ByCore, Capability, End, Failure, Program, RunError, Service, Shell, World, interact};
 
 /// What happened, and what is going to.
 #[derive(Default)]
@@ -18,6 +18,9 @@ struct Story {
     typed: VecDeque<Vec<u8>>,
     /// Programs that ran, with their arguments.
     ran: Vec<(String, Vec<String>)>,
+    /// Where.
+    ran_on: Vec<Option<u32>>,
+    killed: Vec<Pid>,
     environment: Vec<String>,
     /// The limits of the programs that ran.
     limits: Vec<u64>,
@@ -26,6 +29,34 @@ struct Story {
     clock: Duration,
     /// The log never goes on.
     log_stands: bool,
+}
+
+impl Story {
+    /// How a program ends, or why it does not run.
+    fn end_of(&self, program: &Program<'_>) -> Result<End, RunError> {
+        match program.core {
+            Some(8) => return Err(RunError::NoCore("it does not answer".into())),
+            Some(9) => return Err(RunError::NoCore("the machine has no core of this number".into())),
+            _ => {}
+        }
+        match program.name {
+            "good" | "hello" => Ok(End::Ended(ExitStatus::Exited { code: 0 })),
+            "bad" => Ok(End::Ended(ExitStatus::Exited { code: 7 })),
+            "wild" => Ok(End::Ended(ExitStatus::Faulted { address: 0x10, pc: 0x20_1234 })),
+            "victim" => Ok(End::Ended(ExitStatus::Killed)),
+            "endless" => Ok(End::Interrupted),
+            "text" => Err(RunError::NotRunnable("not a program that can run here".into())),
+            "large" => Err(RunError::Failed("not enough memory".into())),
+            _ => Err(RunError::NotFound),
+        }
+    }
+
+    fn note(&mut self, program: &Program<'_>) {
+        self.ran.push((program.name.into(), program.arguments.to_vec()));
+        self.ran_on.push(program.core);
+        self.environment = program.environment.to_vec();
+        self.limits.push(program.limit);
+    }
 }
 
 struct Fake(Rc<RefCell<Story>>);
@@ -37,40 +68,42 @@ impl World for Fake {
     fn print(&mut self, text: &str) {
         self.0.borrow_mut().printed.push_str(text);
     }
-    fn run(
-        &mut self,
-        program: &str,
-        arguments: &[String],
-        environment: &[String],
-        limit: u64,
-    ) -> Result<End, RunError> {
+    fn run(&mut self, program: &Program<'_>) -> Result<End, RunError> {
         let mut story = self.0.borrow_mut();
-        let end = match program {
-            "good" | "hello" => Ok(End::Ended(ExitStatus::Exited { code: 0 })),
-            "bad" => Ok(End::Ended(ExitStatus::Exited { code: 7 })),
-            "wild" => Ok(End::Ended(ExitStatus::Faulted { address: 0x10, pc: 0x20_1234 })),
-            "victim" => Ok(End::Ended(ExitStatus::Killed)),
-            "endless" => Ok(End::Interrupted),
-            "text" => Err(RunError::NotRunnable("not a program that can run here".into())),
-            "large" => Err(RunError::Failed("not enough memory".into())),
-            _ => Err(RunError::NotFound),
-        };
-        if end.is_ok() {
-            story.clock += Duration::from_micros(1500);
-            story.ran.push((program.into(), arguments.to_vec()));
-            story.environment = environment.to_vec();
-            story.limits.push(limit);
+        let end = story.end_of(program)?;
+        story.clock += Duration::from_micros(1500);
+        story.note(program);
+        Ok(end)
+    }
+    fn start(&mut self, program: &Program<'_>) -> Result<Pid, RunError> {
+        let mut story = self.0.borrow_mut();
+        story.end_of(program)?;
+        story.note(program);
+        Ok(256 + story.ran.len() as u64 * 16 + u64::from(program.core.unwrap_or(0)))
+    }
+    fn kill(&mut self, pid: Pid) -> Result<(), Failure> {
+        if pid == 64 {
+            return Err("this process cannot be ended".into());
         }
-        end
+        self.0.borrow_mut().killed.push(pid);
+        Ok(())
+    }
+    fn pid(&self) -> Pid {
+        256
     }
     fn programs(&mut self) -> Vec<String> {
         ["eclipse", "good", "bad program", "init", "mem", "spawn"].map(String::from).into()
     }
-    fn processes(&mut self) -> Result<Vec<ProcessInfo>, Failure> {
-        Err("no service `spawn`".into())
+    fn processes(&mut self) -> Result<ByCore<Vec<ProcessInfo>>, Failure> {
+        let process = |pid, core| {
+            let name = "init".into();
+            vec![ProcessInfo { pid, core, state: ProcessState::Waiting, memory_kib: 5, name }]
+        };
+        Ok(vec![(0, Ok(process(16, 0))), (1, Err("it does not answer".into())), (2, Ok(process(18, 2)))])
     }
-    fn memory(&mut self) -> Result<Vec<CoreMemory>, Failure> {
-        Ok(vec![CoreMemory { core: 0, total_kib: 3, used_kib: 1, free_kib: 2 }])
+    fn memory(&mut self) -> Result<ByCore<Vec<CoreMemory>>, Failure> {
+        let of = |core| Ok(vec![CoreMemory { core, total_kib: 3, used_kib: 1, free_kib: 2 }]);
+        Ok(vec![(0, of(0)), (2, of(2))])
     }
     fn services(&mut self) -> Result<Vec<Service>, Failure> {
         let service = |name: &str, channels| Service { name: name.into(), owner: 256, channels };
@@ -140,6 +173,70 @@ fn programs_run_with_their_arguments_and_their_status_counts() {
 }
 
 #[test]
+fn oncore_runs_there_and_tells_the_exit_code_if_it_is_not_0() {
+    for (line, printed, status) in [
+        ("oncore 2 good", "", 0),
+        ("oncore 2 bad", "oncore: bad: exit code 7\n", 7),
+        ("oncore 2 wild", "oncore: wild: exit code 139: faulted at 0x10 (pc 0x201234)\n", 139),
+        ("oncore 2 victim", "oncore: victim: exit code 137: killed\n", 137),
+        ("oncore 2 endless; good", "", 130),
+        ("oncore 2 no-such", "oncore: no-such: command not found\n", 127),
+        ("oncore 2 echo a", "oncore: echo: a command of the shell, not a program\n", 127),
+        ("oncore 2 mem", "oncore: mem: a server of the system, which init starts\n", 1),
+        ("oncore 2 text", "oncore: text: not a program that can run here\n", 126),
+        ("oncore 8 good", "oncore: core 8: it does not answer\n", 1),
+        ("oncore 9 good", "oncore: core 9: the machine has no core of this number\n", 1),
+    ] {
+        assert_eq!(run(line), (printed.into(), status), "{line}");
+    }
+    let (mut shell, story) = shell_with(&[]);
+    shell.evaluate("good; oncore 0 good a; oncore 3 hello b");
+    assert_eq!(story.borrow().ran_on, [None, Some(0), Some(3)]);
+    assert_eq!(story.borrow().ran[2], ("hello".into(), vec!["b".into()]));
+}
+
+#[test]
+fn a_program_in_the_background_is_not_waited_for() {
+    let (mut shell, story) = shell_with(&[]);
+    assert_eq!(shell.evaluate("endless & oncore 3 bad & limit 100 hello & good"), 0);
+    assert_eq!(story.borrow().printed, "[272]\n[291]\n[304]\n");
+    assert_eq!(story.borrow().limits, [0, 0, 100 << 10, 0]);
+    assert_eq!(run("no-such & echo $?"), ("no-such: command not found\n127\n".into(), 0));
+    assert_eq!(run("oncore 9 good &").1, 1);
+}
+
+#[test]
+fn what_cannot_run_in_the_background_is_refused_in_words() {
+    let said = "a command of the shell cannot run in the background\n";
+    for (line, name) in [("echo a &", "echo"), ("time good &", "time"), ("limit 100 echo a &", "echo")] {
+        assert_eq!(run(line), (format!("{name}: {said}"), 1), "{line}");
+    }
+    assert_eq!(run("echo a & echo b"), (format!("echo: {said}b\n"), 0));
+    let (printed, status) = run("good && good &");
+    assert!(
+        printed.contains("a list in the background (&) is not supported yet") && status == 2,
+        "{printed}"
+    );
+}
+
+#[test]
+fn kill_ends_each_process_that_it_can() {
+    let (mut shell, story) = shell_with(&[]);
+    assert_eq!(shell.evaluate("kill 272 64 256 289"), 1);
+    assert_eq!(story.borrow().killed, [272, 289]);
+    let said = "kill: 64: this process cannot be ended; 256: this is the shell itself; `exit` ends it\n";
+    assert_eq!(story.borrow().printed, said);
+    assert_eq!(run("kill 272"), (String::new(), 0));
+}
+
+#[test]
+fn ps_shows_what_the_cores_say_and_tells_which_do_not() {
+    let (printed, status) = run("ps");
+    let shown = "PID CORE STATE   MEM NAME\n 16    0 waiting  5K init\n 18    2 waiting  5K init\n";
+    assert_eq!((printed, status), (format!("{shown}ps: core 1: it does not answer\n"), 1));
+}
+
+#[test]
 fn hello_is_explained_as_a_command_and_is_a_program() {
     let (mut shell, story) = shell_with(&[]);
     assert_eq!(shell.evaluate("hello && help hello"), 0);
@@ -188,7 +285,7 @@ fn commands_print_what_they_are_asked_for() {
         ("echo a  b", "a b\n"),
         ("echo", "\n"),
         ("clear", "\x1b[H\x1b[2J"),
-        ("free", "CORE TOTAL USED FREE\n   0     3    1    2\n sum     3    1    2\n"),
+        ("free", "CORE TOTAL USED FREE\n   0     3    1    2\n   2     3    1    2\n sum     6    2    4\n"),
         ("names", "NAME CORE PID CLIENTS\ndeaf    0 256       ?\nfs      0 256       0\n"),
         ("dmesg", "barreldish\nready\n"),
         ("uptime", "up 0.000 s\n"),
@@ -227,6 +324,13 @@ fn a_command_that_is_called_wrongly_says_so_and_does_nothing() {
         "cores up one",
         "cores up 1 2",
         "cores down 1",
+        "kill",
+        "kill one",
+        "kill 272 -1",
+        "oncore",
+        "oncore one good",
+        "oncore -1 good",
+        "oncore 1",
         "free -m",
         "caps all",
         "names all",
@@ -256,7 +360,7 @@ fn a_command_that_is_called_wrongly_says_so_and_does_nothing() {
         let said = story.printed.starts_with(&format!("{name}: "))
             && story.printed.contains(&format!("\nusage: {name}"));
         assert!(said && status == 2, "{line}: {status} {}", story.printed);
-        assert!(story.power.is_none() && !story.restarted, "{line}");
+        assert!(story.power.is_none() && !story.restarted && story.killed.is_empty(), "{line}");
     }
 }
 
@@ -275,7 +379,6 @@ fn limits_that_cannot_be_are_told_apart() {
 
 #[test]
 fn a_service_that_fails_is_a_complaint_of_the_command() {
-    assert_eq!(run("ps"), ("ps: no service `spawn`\n".into(), 1));
     assert_eq!(run("cores"), ("cores: gone\n".into(), 1));
     assert_eq!(run("cores up 0"), ("cores: core 0: this core is up already\n".into(), 1));
     assert_eq!(run("cores up 1"), (String::new(), 0));

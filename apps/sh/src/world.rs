@@ -4,9 +4,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use interfaces::{ChannelInfo, CoreInfo, CoreMemory, ExitStatus, LogPart, ProcessInfo};
+use interfaces::{ChannelInfo, CoreInfo, CoreMemory, ExitStatus, LogPart, Pid, ProcessInfo};
 
 use crate::capabilities::Capability;
+use crate::cores::ByCore;
 
 /// What went wrong, in words that follow `NAME: `.
 pub type Failure = String;
@@ -20,6 +21,21 @@ pub enum End {
     Interrupted,
 }
 
+/// A program that is to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// Where; none: on the shell's own core.
+    pub core: Option<u32>,
+    /// Its name.
+    pub name: &'a str,
+    /// Its arguments, those after its name.
+    pub arguments: &'a [String],
+    /// `NAME=value`.
+    pub environment: &'a [String],
+    /// The most memory that it may have, in bytes; 0: as much as the shell.
+    pub limit: u64,
+}
+
 /// Why a program did not run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RunError {
@@ -27,6 +43,8 @@ pub enum RunError {
     NotFound,
     /// It is there, but cannot be run.
     NotRunnable(Failure),
+    /// Nothing can be started on the core that was asked for.
+    NoCore(Failure),
     /// Something else was in the way.
     Failed(Failure),
 }
@@ -53,33 +71,41 @@ pub trait World {
     /// Prints text; its lines end in LF.
     fn print(&mut self, text: &str);
 
-    /// Runs a program in the foreground, to its end. `arguments` are those after its name; `environment` is
-    /// `NAME=value`; `limit` is the most memory that it may have, in bytes, 0 as much as the shell.
+    /// Runs a program in the foreground, to its end.
     ///
     /// # Errors
     /// [`RunError`]; nothing has run then.
-    fn run(
-        &mut self,
-        program: &str,
-        arguments: &[String],
-        environment: &[String],
-        limit: u64,
-    ) -> Result<End, RunError>;
+    fn run(&mut self, program: &Program<'_>) -> Result<End, RunError>;
+
+    /// Starts a program, and does not wait for its end.
+    ///
+    /// # Errors
+    /// [`RunError`]; nothing runs then.
+    fn start(&mut self, program: &Program<'_>) -> Result<Pid, RunError>;
+
+    /// Ends a process.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    fn kill(&mut self, pid: Pid) -> Result<(), Failure>;
+
+    /// The shell's own number.
+    fn pid(&self) -> Pid;
 
     /// The names of programs that can be run; none if nobody can tell.
     fn programs(&mut self) -> Vec<String>;
 
-    /// All processes at the moment, by number.
+    /// All processes of each core that is up, by number.
     ///
     /// # Errors
-    /// The spawn service cannot say.
-    fn processes(&mut self) -> Result<Vec<ProcessInfo>, Failure>;
+    /// Nobody can say which cores are up.
+    fn processes(&mut self) -> Result<ByCore<Vec<ProcessInfo>>, Failure>;
 
-    /// The memory of each core.
+    /// The memory of each core that is up.
     ///
     /// # Errors
-    /// The memory service cannot say.
-    fn memory(&mut self) -> Result<Vec<CoreMemory>, Failure>;
+    /// Nobody can say which cores are up.
+    fn memory(&mut self) -> Result<ByCore<Vec<CoreMemory>>, Failure>;
 
     /// All services, by name.
     ///

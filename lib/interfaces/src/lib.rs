@@ -43,5 +43,6 @@ pub use spawn::{
     ExitStatus, Inherited, Pid, ProcessInfo, ProcessState, SPAWN, Spawn, SpawnClient, SpawnError, SpawnServer,
 };
 pub use system::{
-    CoreCounters, CoreInfo, CoreState, LogPart, SYSTEM, System, SystemClient, SystemError, SystemInfo, SystemServer,
+    CoreCounters, CoreInfo, CoreState, LogPart, SYSTEM, System, SystemClient, SystemError, SystemInfo,
+    SystemServer,
 };

@@ -8,7 +8,8 @@ use abi::domain::core_of;
 use abi::layout::KERNEL;
 use abi::syscall::KernelFact;
 use interfaces::{
-    CoreCounters, CoreInfo, CoreState, LogPart, SYSTEM, System, SystemClient, SystemError, SystemInfo, instance_name,
+    CoreCounters, CoreInfo, CoreState, LogPart, SYSTEM, System, SystemClient, SystemError, SystemInfo,
+    instance_name,
 };
 use ipc::Caller;
 use rt::LmpPort;
