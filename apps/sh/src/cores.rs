@@ -15,6 +15,7 @@ use core::time::Duration;
 use barreldish::LmpPort;
 use barreldish::time::within;
 use interfaces::instance_name;
+use ipc::CallError;
 use rt::RtError;
 
 use crate::world::Failure;
@@ -34,6 +35,16 @@ pub(crate) enum Trouble<E> {
     Unreachable(RtError),
     /// It refuses.
     Refused(E),
+}
+
+impl<E: PartialEq + From<CallError>> Trouble<E> {
+    /// Whether it may be better over a new channel: no service has refused.
+    pub(crate) fn is_of_channel(&self) -> bool {
+        match self {
+            Trouble::Refused(error) => *error == CallError::PeerGone.into(),
+            Trouble::Absent | Trouble::Silent | Trouble::Unreachable(_) => true,
+        }
+    }
 }
 
 impl<E> From<E> for Trouble<E> {
@@ -105,21 +116,25 @@ impl<C: ipc::Stub<LmpPort>> Instances<C> {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub(crate) async fn ask<T, E>(
+    pub(crate) async fn ask<T, E: PartialEq + From<CallError>>(
         &self,
         core: u32,
         question: impl AsyncFn(&C) -> Result<T, E>,
     ) -> Result<T, Trouble<E>> {
         let client = self.on(core).await?;
         let answer = in_time(PATIENCE, async { Ok(question(&client).await?) }).await;
-        answer.inspect_err(|_| self.forget(core))
+        answer.inspect_err(|trouble| {
+            if trouble.is_of_channel() {
+                self.forget(core);
+            }
+        })
     }
 
     /// Asks the instances on all cores that have one, all at once: what each answers, by core.
     ///
     /// # Errors
     /// The name service does not tell which cores have one.
-    pub(crate) async fn ask_all<T, E: Display>(
+    pub(crate) async fn ask_all<T, E: Display + PartialEq + From<CallError>>(
         &self,
         question: impl AsyncFn(&C) -> Result<T, E>,
     ) -> Result<ByCore<T>, Failure> {

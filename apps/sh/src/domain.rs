@@ -83,7 +83,7 @@ impl Domain {
             with(&spawn).await
         });
         done.map_err(|trouble| {
-            if !matches!(trouble, Trouble::Refused(error) if !matches!(error, SpawnError::Call(_))) {
+            if trouble.is_of_channel() {
                 self.spawn.forget(core);
             }
             match trouble {

@@ -42,7 +42,7 @@ impl fmt::Display for CoreError {
             CoreError::NoCore => f.write_str("the machine has no such core"),
             CoreError::Runs => f.write_str("it runs already"),
             CoreError::Starting => f.write_str("it is being started"),
-            CoreError::NoMemory => f.write_str("there is too little memory for it: give the machine more"),
+            CoreError::NoMemory => f.write_str("too little memory: give the machine more (--memory)"),
             CoreError::Kernel(error) => error.fmt(f),
             CoreError::Runtime(error) => error.fmt(f),
             CoreError::Silent => f.write_str("it was started and does not answer"),

@@ -1,6 +1,7 @@
 //! The order in which everything starts, and what happens when it ends.
 
 use alloc::rc::Rc;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::Cell as Slot;
 use core::fmt;
@@ -23,7 +24,7 @@ use sys::{Any, Cap, Frame};
 
 use crate::boot::{Boot, BootError};
 use crate::bootstrap::Bootstrap;
-use crate::cores::Cores;
+use crate::cores::{CoreError, Cores};
 use crate::monitor::{Held, Monitor, well_known};
 use crate::parts::{Naming, Needs, Part, PartError, Site, Source, start};
 use crate::shares::divide;
@@ -172,7 +173,11 @@ fn first_core(
     let cores = Cores::new(monitor.clone(), boot.info().cores, shares.others);
     serve_system(boot, Some(cores.clone()))?;
     let spawn: SpawnClient<LmpPort> = watch.connect(SPAWN)?;
-    watch.until(start_others(&cores, boot.option(BOOT_CORES)))?;
+    let absent = watch.until(start_others(&cores, boot.option(BOOT_CORES)))?;
+    if let (Some(text), Some(console)) = (absence(&absent), &*console) {
+        // Whoever looks finds it in the log too.
+        let _ = watch.until(console.client.write_async(text.as_bytes()))?;
+    }
     let status = watch.until(async {
         let shell = spawn.spawn_async(SHELL, &[], &[], 0).await?;
         spawn.wait_async(shell).await
@@ -205,14 +210,29 @@ fn other_core(
     watch.until(core::future::pending())
 }
 
-/// Starts the other cores, all at once; one that does not start is told about, and the rest go on.
-async fn start_others(cores: &Cores, wanted: Option<u32>) {
+/// Starts the other cores, one after the other; one that does not start is told about, and the rest go on.
+async fn start_others(cores: &Cores, wanted: Option<u32>) -> Vec<(u32, CoreError)> {
     let count = wanted.unwrap_or(u32::MAX).clamp(1, cores.count());
+    let mut absent = Vec::new();
     for core in 1..count {
         if let Err(error) = cores.start(core).await {
             barreldish::println!("init: core {core}: {error}");
+            absent.push((core, error));
         }
     }
+    absent
+}
+
+/// Which cores did not start, and why not: a line each reason. None if all did.
+fn absence(absent: &[(u32, CoreError)]) -> Option<String> {
+    let mut text = String::new();
+    for group in absent.chunk_by(|one, next| one.1 == next.1) {
+        let cores: Vec<String> = group.iter().map(|(core, _)| core.to_string()).collect();
+        let core = if group.len() == 1 { "core" } else { "cores" };
+        let (cores, error) = (cores.join(", "), group[0].1);
+        text += &alloc::format!("init: {core} {cores}: {error}\n");
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 /// Name services of other cores become clients of this core's.

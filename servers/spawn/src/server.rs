@@ -1,6 +1,5 @@
 //! The server over the table of processes.
 
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -59,7 +58,6 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
         made_kib: [(Role::Init, info.extra[EXTRA_INIT_KIB]), (Role::Mem, info.extra[EXTRA_MEM_KIB])],
         accounts: rt::names::connect(MEMORY_ACCOUNTS)?,
         attach: rt::names::connect(ATTACH)?,
-        others: RefCell::default(),
     };
     rt::names::serve_on_core(SPAWN, SpawnServer::new(Spawner(Rc::new(shared))))?;
     rt::run()
@@ -86,8 +84,6 @@ struct Shared {
     made_kib: [(Role, u64); 2],
     accounts: AccountsClient<LmpPort>,
     attach: ServiceClient<LmpPort>,
-    /// The spawn services of other cores that were asked for something.
-    others: RefCell<BTreeMap<u32, Rc<SpawnClient<LmpPort>>>>,
 }
 
 /// The service, shared by requests and watchers.
@@ -138,28 +134,11 @@ impl Spawner {
         if core == self.0.core || !is_program(starter) {
             return self.table().heritage(starter);
         }
-        let asked = match self.other(core).await {
-            Ok(other) => other.heritage_async(starter).await,
-            Err(_) => Err(SpawnError::NoProcess),
-        };
-        let inherited = asked.inspect_err(|error| {
-            if matches!(error, SpawnError::Call(_)) {
-                self.0.others.borrow_mut().remove(&core);
-            }
-        })?;
+        let name = instance_name(SPAWN, core);
+        let other = rt::names::connect_async::<SpawnClient<LmpPort>>(&name).await;
+        let inherited = other.map_err(|_| SpawnError::NoProcess)?.heritage_async(starter).await?;
         let limit = (inherited.limit != 0).then_some(inherited.limit);
         Ok(Heritage { limit, ancestors: inherited.ancestors })
-    }
-
-    /// The spawn service of another core.
-    async fn other(&self, core: u32) -> Result<Rc<SpawnClient<LmpPort>>, RtError> {
-        let known = self.0.others.borrow().get(&core).cloned();
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let client = Rc::new(rt::names::connect_async(&instance_name(SPAWN, core)).await?);
-        self.0.others.borrow_mut().insert(core, Rc::clone(&client));
-        Ok(client)
     }
 
     async fn make(

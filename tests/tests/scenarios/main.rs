@@ -18,4 +18,5 @@ mod s08_channels;
 mod s08_cores;
 mod s08_rogue;
 mod s08_threads;
+mod s09_oncore;
 mod s09_soak;
