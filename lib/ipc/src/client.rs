@@ -3,7 +3,7 @@
 use crate::error::{CallError, DecodeError};
 use crate::message::{
     Assembled, Assembly, Body, KIND_CALL, KIND_CANCEL, KIND_CLOSE, KIND_ERROR, KIND_FRAGMENT, KIND_HELLO,
-    KIND_ONE_WAY, KIND_REPLY, Message, Outgoing, Step, discard_given, is_whole,
+    KIND_ONE_WAY, KIND_REPLY, Message, Outgoing, Step, discard_given, is_crippled, is_whole,
 };
 use crate::pending::{GivenUp, Pending, Taken, Waiter, decode_long};
 use crate::port::{Lock, Outcome, Port, Receiver};
@@ -257,11 +257,7 @@ impl<P: Port> Client<P> {
                 Step::Sent => {}
                 Step::Finished { kind: KIND_ONE_WAY, sequence } => self.complete(sequence),
                 Step::Finished { .. } => {}
-                Step::Refused { sequence, .. } => {
-                    let waiter =
-                        self.state.with(|state| state.pending.fail(sequence, CallError::BadCapability));
-                    self.wake(waiter);
-                }
+                Step::Refused { sequence, .. } => self.fail(sequence, CallError::BadCapability),
                 Step::Rest => return,
                 Step::PeerGone => return self.fail_all(CallError::PeerGone),
             }
@@ -283,6 +279,12 @@ impl<P: Port> Client<P> {
             Some(Waiter::Task(waker)) => waker.wake(),
             Some(Waiter::Nobody) | None => {}
         }
+    }
+
+    /// One request fails, if somebody waits for it.
+    fn fail(&self, sequence: u32, error: CallError) {
+        let waiter = self.state.with(|state| state.pending.fail(sequence, error));
+        self.wake(waiter);
     }
 
     /// Every request, now and later, fails.
@@ -307,14 +309,16 @@ impl<P: Port> Client<P> {
     fn on_other(&self, packet: &Packet, capability: Option<CapAddr>) {
         let header = Header(packet.header);
         match header.kind() {
+            KIND_REPLY if is_crippled(header) => {
+                self.discard(capability);
+                self.fail(header.sequence(), CallError::BadCapability);
+            }
             KIND_REPLY | KIND_FRAGMENT if header.flags() & (FLAG_MORE | FLAG_BYTES) != 0 => {
                 self.on_part(packet, capability);
             }
             KIND_ERROR => {
                 self.discard(capability);
-                let error = CallError::from_number(packet.words[0]);
-                let waiter = self.state.with(|state| state.pending.fail(header.sequence(), error));
-                self.wake(waiter);
+                self.fail(header.sequence(), CallError::from_number(packet.words[0]));
             }
             KIND_CLOSE => {
                 self.discard(capability);
@@ -340,6 +344,10 @@ impl<P: Port> Client<P> {
     }
 
     fn on_long(&self, message: Assembled) {
+        if let Some(error) = message.failure {
+            self.discard(message.capability);
+            return self.fail(message.header.sequence(), error);
+        }
         match self.state.with(|state| state.pending.answer_long(message)) {
             Ok(waiter) => self.wake(Some(waiter)),
             // The request was given up meanwhile.

@@ -14,7 +14,7 @@ use crate::error::CallError;
 use crate::port::{Port, SendError};
 use crate::wire::{Capability, Words, bytes_of, copy_words, fill_words};
 use abi::CapAddr;
-use abi::packet::{FLAG_BYTES, FLAG_CAPABILITY, FLAG_MORE, Header, PAYLOAD_BYTES, Packet};
+use abi::packet::{FLAG_BYTES, FLAG_CAPABILITY, FLAG_LOST, FLAG_MORE, Header, PAYLOAD_BYTES, Packet};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -44,6 +44,12 @@ pub const DEFAULT_LIMIT: usize = 1 << 20;
 #[inline(always)]
 pub(crate) fn is_whole(header: Header) -> bool {
     header.flags() & !(FLAG_CAPABILITY | FLAG_BYTES) == 0
+}
+
+/// Whether a packet would be a whole message, had its capability not been lost on the way: that message fails, and no other.
+#[inline]
+pub(crate) fn is_crippled(header: Header) -> bool {
+    header.flags() & !(FLAG_CAPABILITY | FLAG_BYTES) == FLAG_LOST
 }
 
 /// The payload of a message that goes out.
@@ -266,20 +272,21 @@ pub(crate) struct Assembled {
     /// Header of its first packet.
     pub(crate) header: Header,
     pub(crate) bytes: Vec<u8>,
-    /// There was no memory for it: the bytes are not there.
-    pub(crate) lost: bool,
+    /// Why it fails although all of its packets came: there was no memory for its bytes, which are not there, or its
+    /// capability was lost.
+    pub(crate) failure: Option<CallError>,
     pub(crate) capability: Option<CapAddr>,
 }
 
 impl Assembled {
-    /// A message for which there is no memory fails alone: its packets are let pass, so that those of the next one are
+    /// A message that cannot be used any more fails alone: its packets are let pass, so that those of the next one are
     /// understood.
     fn append(&mut self, bytes: &[u8]) {
-        if self.lost {
+        if self.failure.is_some() {
         } else if self.bytes.try_reserve(bytes.len()).is_ok() {
             self.bytes.extend_from_slice(bytes);
         } else {
-            self.lost = true;
+            self.failure = Some(CallError::OutOfMemory);
             self.bytes = Vec::new();
         }
     }
@@ -308,7 +315,7 @@ impl Assembly {
     ) -> Result<Option<Assembled>, CallError> {
         let header = Header(packet.header);
         let more = header.flags() & FLAG_MORE != 0;
-        let known = FLAG_BYTES | FLAG_MORE | FLAG_CAPABILITY;
+        let known = FLAG_BYTES | FLAG_MORE | FLAG_CAPABILITY | FLAG_LOST;
         if header.flags() & FLAG_BYTES == 0 || header.flags() & !known != 0 {
             return Err(CallError::BadPeer);
         }
@@ -329,7 +336,8 @@ impl Assembly {
         if self.current.is_some() {
             return Err(CallError::BadPeer);
         }
-        let mut begun = Assembled { header, bytes: Vec::new(), lost: false, capability };
+        let failure = (header.flags() & FLAG_LOST != 0).then_some(CallError::BadCapability);
+        let mut begun = Assembled { header, bytes: Vec::new(), failure, capability };
         begun.append(bytes);
         self.current = Some(begun);
         self.length = bytes.len();
@@ -340,7 +348,8 @@ impl Assembly {
         let current = self.current.as_mut().ok_or(CallError::BadPeer)?;
         let same =
             current.header.sequence() == header.sequence() && current.header.method() == header.method();
-        if !same || capability.is_some() {
+        // A capability goes with the first packet.
+        if !same || capability.is_some() || header.flags() & FLAG_LOST != 0 {
             return Err(CallError::BadPeer);
         }
         self.length += bytes.len();

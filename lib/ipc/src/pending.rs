@@ -239,8 +239,5 @@ impl<T: Copy> Pending<T> {
 
 /// Decodes an answer of many packets, outside of the lock. `Err`: why not, and its capability, which is to be deleted.
 pub(crate) fn decode_long<R: Decode>(message: Assembled) -> Result<R, (DecodeError, Option<CapAddr>)> {
-    if message.lost {
-        return Err((DecodeError::OutOfMemory, message.capability));
-    }
     decode_bytes(&message.bytes, message.capability).map_err(|error| (error, message.capability))
 }

@@ -8,7 +8,7 @@ use crate::channel::{CLOSED, Channel, DeferringChannel, NEW, OPEN};
 use crate::error::CallError;
 use crate::message::{
     Assembled, Body, KIND_CALL, KIND_CANCEL, KIND_FRAGMENT, KIND_HELLO, KIND_ONE_WAY, KIND_REPLY, Message,
-    discard_given, is_whole,
+    discard_given, is_crippled, is_whole,
 };
 use crate::port::{Lock, Outcome, Port, Receiver, Task};
 use crate::reply::{Answer, Answering};
@@ -175,12 +175,18 @@ where
         }
     }
 
-    /// A request for which there is no memory: it fails, and the channel goes on.
+    /// A request for which there is no memory.
     #[cold]
     fn no_memory(&self, header: Header, capability: Option<CapAddr>) -> Outcome {
+        self.fail(header, capability, CallError::OutOfMemory)
+    }
+
+    /// A request fails, and the channel goes on.
+    #[cold]
+    fn fail(&self, header: Header, capability: Option<CapAddr>, error: CallError) -> Outcome {
         self.channel.discard(capability);
         if header.kind() == KIND_CALL {
-            self.channel.error(header, CallError::OutOfMemory);
+            self.channel.error(header, error);
         }
         Outcome::None
     }
@@ -215,6 +221,9 @@ where
             (OPEN, KIND_ONE_WAY) if is_whole(header) => {
                 return self.request(Request::of(packet, capability), packet);
             }
+            (OPEN, KIND_CALL | KIND_ONE_WAY) if is_crippled(header) => {
+                return self.fail(header, capability, CallError::BadCapability);
+            }
             (OPEN, KIND_CALL | KIND_ONE_WAY | KIND_FRAGMENT) => {
                 return self.on_part(packet, capability);
             }
@@ -241,9 +250,9 @@ where
             Ok(None) => Outcome::None,
             Ok(Some(message)) => {
                 let words = [0; PAYLOAD_WORDS];
-                let Assembled { header, bytes, lost, capability } = message;
-                if lost {
-                    return self.no_memory(header, capability);
+                let Assembled { header, bytes, failure, capability } = message;
+                if let Some(error) = failure {
+                    return self.fail(header, capability, error);
                 }
                 self.request(Request { header, words, long: Some(bytes), capability }, packet)
             }

@@ -397,6 +397,22 @@ fn a_capability_that_cannot_be_sent_is_an_error_of_its_call_alone() {
 }
 
 #[test]
+fn a_capability_that_is_lost_on_the_way_is_an_error_of_its_call_alone() {
+    for (end, length) in [(SERVER, 0), (SERVER, 10), (SERVER, 500), (CLIENT, 0), (CLIENT, 500)] {
+        let (world, _, client) = connect(2);
+        assert_eq!(client.add(1, 1), Ok(2));
+        world.loses[end].set(true);
+        let given = Capability::give(CapAddr(300));
+        let lost = client.pass(&"t".repeat(length), given);
+        assert_eq!(lost, Err(ProbeError::Call(CallError::BadCapability)), "to {end} with {length} bytes");
+        assert!(world.discarded.borrow().contains(&CapAddr(300)));
+        world.loses[end].set(false);
+        assert_eq!(client.add(2, 2), Ok(4));
+        assert!(client.pass("", Capability::lend(CapAddr(5))).is_ok());
+    }
+}
+
+#[test]
 fn without_a_landing_slot_the_sender_waits() {
     let (world, _, client) = connect(4);
     assert_eq!(client.add(1, 1), Ok(2));

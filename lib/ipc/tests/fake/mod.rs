@@ -5,7 +5,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use abi::CapAddr;
-use abi::packet::{HEADER_CAPABILITY, Packet};
+use abi::packet::{HEADER_CAPABILITY, HEADER_LOST, Packet};
 use ipc::{Lock, Outcome, Port, Receiver, SendError, Task};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -57,6 +57,8 @@ pub struct World {
     gone: [Cell<bool>; 2],
     /// The receiver at this end has no landing slot.
     pub no_landing: [Cell<bool>; 2],
+    /// Capabilities to this end are lost on the way.
+    pub loses: [Cell<bool>; 2],
     pub discarded: RefCell<Vec<CapAddr>>,
     pub sent: Cell<usize>,
     pub parked: Cell<usize>,
@@ -208,6 +210,10 @@ impl World {
             return Err(SendError::NoLandingSlot);
         }
         self.sent.set(self.sent.get() + 1);
+        if capability.is_some() && self.loses[to].get() {
+            ring.push_back((Packet { header: packet.header | HEADER_LOST, ..*packet }, None));
+            return Ok(());
+        }
         ring.push_back((*packet, capability.map(|address| CapAddr(address.0 + COPY))));
         Ok(())
     }
