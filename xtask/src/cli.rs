@@ -21,7 +21,7 @@ cargo xtask COMMAND [OPTIONS]
 
   run      set up what is missing, build, boot in QEMU; the console is here (Ctrl-] x leaves QEMU)
            what comes from a file or a pipe is typed; at its end the machine is powered off as after --exec
-             --cores N           cores (default 1)
+             --cores N           cores (default 4)
              --memory MIB        memory (default 1024)
              --append LINE       kernel command line
              --exec 'CMD; CMD'   run these shell lines, then power off with the last one's exit status

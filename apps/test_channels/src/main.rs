@@ -108,7 +108,7 @@ fn ask(count: u64) -> Result<(), String> {
     let echo = echo()?;
     for number in 0..count {
         let bytes = alloc::vec![number as u8; (number * 37 % BYTES) as usize];
-        check("what comes back is what went", echo.echo(&bytes).as_ref() == Ok(&bytes))?;
+        check("what comes back is what went", echo.echo(&bytes).map_err(text)? == bytes)?;
     }
     println!("test_channels: {count} answers");
     Ok(())

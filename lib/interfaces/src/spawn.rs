@@ -35,6 +35,8 @@ errors! {
         TooManyProcesses => "this program and those that it started have as many processes as they may",
         /// The caller has as many requests waiting as it may.
         TooManyWaits => "this program waits for too many ends of processes",
+        /// The spawn service of the caller's core, which knows what the caller may, cannot be asked.
+        Unreachable => "the spawn service of the caller's core does not answer",
         /// The server ran out of something of its own (capability slots).
         Exhausted => "the spawn service is out of resources",
     }

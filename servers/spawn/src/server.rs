@@ -136,7 +136,7 @@ impl Spawner {
         }
         let name = instance_name(SPAWN, core);
         let other = rt::names::connect_async::<SpawnClient<LmpPort>>(&name).await;
-        let inherited = other.map_err(|_| SpawnError::NoProcess)?.heritage_async(starter).await?;
+        let inherited = other.map_err(|_| SpawnError::Unreachable)?.heritage_async(starter).await?;
         let limit = (inherited.limit != 0).then_some(inherited.limit);
         Ok(Heritage { limit, ancestors: inherited.ancestors })
     }

@@ -333,6 +333,26 @@ fn a_thousand_connections_to_other_cores_leave_nothing() {
 }
 
 #[test]
+fn clients_that_end_while_they_are_connected_take_nothing_from_others() {
+    let Some(mut guest) = boot() else { return };
+    leaves_nothing(&mut guest, |guest| {
+        for _ in 0..10 {
+            let connect =
+                |core| format!("oncore {core} test_channels connect 1000000 system.{}", (core + 1) % CORES);
+            let clients: Vec<String> =
+                (0..CORES).map(|core| background(guest, &connect(core)).to_string()).collect();
+            assert_eq!(guest.run_for_status(&format!("kill {}", clients.join(" "))), (String::new(), 0));
+        }
+        for core in 0..CORES {
+            let to_all: Vec<String> =
+                (0..CORES).map(|to| format!("oncore {core} test_channels connect 1 system.{to}")).collect();
+            let output = guest.run(&to_all.join("; "));
+            assert_eq!(output, "test_channels: 1 connections\n".repeat(CORES as usize));
+        }
+    });
+}
+
+#[test]
 fn a_hundred_programs_on_other_cores_leave_nothing() {
     let Some(mut guest) = boot() else { return };
     leaves_nothing(&mut guest, |guest| {
