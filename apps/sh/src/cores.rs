@@ -107,6 +107,11 @@ impl<C: ipc::Stub<LmpPort>> Instances<C> {
         Ok(client)
     }
 
+    /// Uses a client that there is already.
+    pub(crate) fn know(&self, core: u32, client: Arc<C>) {
+        self.known.borrow_mut().insert(core, client);
+    }
+
     /// The next question to this core goes over a new channel.
     pub(crate) fn forget(&self, core: u32) {
         self.known.borrow_mut().remove(&core);

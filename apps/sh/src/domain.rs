@@ -181,6 +181,10 @@ impl World for Domain {
     }
 
     fn memory(&mut self) -> Result<ByCore<Vec<CoreMemory>>, Failure> {
+        // The runtime has a channel to that of its core.
+        if let Ok(own) = rt::names::memory_service() {
+            self.memory.know(own_core(), own);
+        }
         block_on(self.memory.ask_all(async |memory: &MemoryClient<LmpPort>| memory.status_async().await))
     }
 
