@@ -22,6 +22,9 @@ use crate::upstream::{Published, Upstream};
 
 /// How long a program has to say which channels it has.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Bytes of heap that the first core's service has free from the start: clients of all cores come through it, and who shows how
+/// much memory is used must not see it grow by that.
+const FOR_ALL_CORES: usize = 128 * 1024;
 /// Owner of the services that are registered from the start.
 const NO_CHANNEL: u64 = u64::MAX;
 
@@ -92,6 +95,7 @@ pub fn serve() -> Result<core::convert::Infallible, StartError> {
     }
     if first {
         let root = RootNamesServer::new(Root(directory.clone()));
+        rt::provide_heap(FOR_ALL_CORES);
         Acceptor::new(Clients::new(), root).admitting(|domain| !is_program(domain)).serve(ROOT_NAMES)?;
     }
     Acceptor::new(directory.0.clients, NamesServer::new(directory)).serve(NAMES)?;

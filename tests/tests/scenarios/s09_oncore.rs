@@ -168,6 +168,38 @@ fn ctrl_c_ends_a_program_on_another_core_and_the_line() {
 }
 
 #[test]
+fn ctrl_c_ends_a_program_on_another_core_that_prints_for_ever() {
+    let Some(mut guest) = boot() else { return };
+    leaves_nothing(&mut guest, |guest| {
+        guest.send("oncore 2 lines word 4000000000\r");
+        guest.expect("word 100 word");
+        guest.send("\x03");
+        guest.prompt();
+        assert_eq!(guest.run("echo $?"), "130\n");
+        assert_eq!(guest.run("oncore 2 lines a 1"), "a 0 a\n");
+    });
+}
+
+#[test]
+fn used_memory_is_the_same_after_the_very_first_programs() {
+    let Some(mut guest) = Guest::boot_with(|machine| Machine { cores: CORES, ..machine }) else { return };
+    let before = guest.run("free");
+    for line in
+        ["hello", "ps", "oncore 1 hello", "oncore 2 sh -c 'oncore 3 hello'", "names", "channels", "cores"]
+    {
+        guest.run(line);
+        let mut after = guest.run("free");
+        for _ in 1..LOOKS {
+            if after == before {
+                break;
+            }
+            after = guest.run("free");
+        }
+        assert_eq!(after, before, "{line}");
+    }
+}
+
+#[test]
 fn programs_in_the_background_run_until_they_are_killed_from_any_core() {
     let Some(mut guest) = boot() else { return };
     leaves_nothing(&mut guest, |guest| {
