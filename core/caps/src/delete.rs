@@ -61,10 +61,12 @@ impl Db {
             return self.unmap_action(m, slot);
         }
         if !self.is_last(m, slot) {
-            if ty == CapType::EndPoint {
-                self.remove_sender(m, slot);
-            } else {
-                self.remove_copy(m, slot);
+            let s = m.slot(slot);
+            let alone = (ty == CapType::EndPoint && s.next == s.prev).then(|| (s.base(), s.index()));
+            self.remove_copy(m, slot);
+            if let Some((dispatcher, index)) = alone {
+                // It may be the owner's that is left.
+                m.endpoint_alone(dispatcher, index);
             }
             return true;
         }
@@ -83,16 +85,6 @@ impl Db {
                 end(m, &s);
                 true
             }
-        }
-    }
-
-    /// Removes a copy of an endpoint; if one is left, which may be its owner's, the machine is told.
-    #[inline(never)]
-    fn remove_sender<M: Machine>(&mut self, m: &mut M, slot: SlotRef) {
-        let s = *m.slot(slot);
-        self.remove_copy(m, slot);
-        if s.next == s.prev {
-            m.endpoint_alone(s.base(), s.index());
         }
     }
 

@@ -37,27 +37,38 @@ pub const DONE: Reply = Reply::Value(0);
 /// Always inlined: the entry code has a handler for each number, in which only one arm is left.
 #[inline(always)]
 pub fn call(core: &mut Core, number: u64, a: Args) -> Result<Reply, Error> {
+    dispatch::<true>(core, number, a)
+}
+
+/// As [`call`]. Without `COUNTED` there is no code for those whose instructions are counted, which the entry code does not send here.
+#[inline(always)]
+pub fn dispatch<const COUNTED: bool>(core: &mut Core, number: u64, a: Args) -> Result<Reply, Error> {
     let Some(number) = Syscall::from_number(number) else {
         return Err(ErrorKind::UnknownSyscall.into());
     };
+    macro_rules! counted {
+        ($call:expr) => {
+            if COUNTED { $call } else { Err(ErrorKind::UnknownSyscall.into()) }
+        };
+    }
     use Syscall::*;
     match number {
-        Null => Ok(DONE),
-        Send => waiting::send(core, a),
+        Null => counted!(Ok(DONE)),
+        Send => counted!(waiting::send(core, a)),
         SendWait => crate::lmp::send_wait(core, a[0], a[1], a[2]),
-        Wait => waiting::wait(core, a),
+        Wait => counted!(waiting::wait(core, a)),
         Yield => waiting::yield_now(core, a),
-        Resume => waiting::resume(core, a),
+        Resume => counted!(waiting::resume(core, a)),
         Exit => waiting::exit(core, a),
         DebugPrint => kernel::debug_print(core, a),
         CapIdentify => capabilities::identify(core, a),
-        CapCopy => capabilities::copy(core, a),
+        CapCopy => counted!(capabilities::copy(core, a)),
         CapRetype => capabilities::retype(core, a),
-        CapDelete => capabilities::delete(core, a),
-        CapRevoke => capabilities::revoke(core, a),
+        CapDelete => counted!(capabilities::delete(core, a)),
+        CapRevoke => counted!(capabilities::revoke(core, a)),
         CSpaceResize => capabilities::resize(core, a),
-        Map => mappings::map(core, a),
-        MappingFill => mappings::fill(core, a),
+        Map => counted!(mappings::map(core, a)),
+        MappingFill => counted!(mappings::fill(core, a)),
         MappingClear => mappings::clear(core, a),
         MappingProtect => mappings::protect(core, a),
         DispatcherConfigure => dispatchers::configure(core, a),

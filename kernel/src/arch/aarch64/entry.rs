@@ -252,7 +252,7 @@ extern "C" fn common_handler(
     core: &mut Core,
 ) -> Answer {
     let number = core.number;
-    answer(syscall::call(core, number, [x0, x1, x2, x3, x4, x5, x6]))
+    answer(syscall::dispatch::<false>(core, number, [x0, x1, x2, x3, x4, x5, x6]))
 }
 
 #[inline(always)]
