@@ -7,9 +7,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt::Display;
-use core::future::{Future, poll_fn};
-use core::pin::Pin;
-use core::task::Poll;
 use core::time::Duration;
 
 use barreldish::LmpPort;
@@ -148,7 +145,7 @@ impl<C: ipc::Stub<LmpPort>> Instances<C> {
             let answer = self.ask(core, &question).await;
             (core, answer.map_err(|trouble| trouble.to_string()))
         };
-        Ok(every(cores.into_iter().map(|core| Box::pin(answer(core))).collect()).await)
+        Ok(rt::join_all(cores.into_iter().map(|core| Box::pin(answer(core))).collect()).await)
     }
 
     /// The cores that have an instance.
@@ -177,51 +174,4 @@ pub(crate) fn heard<T>(answers: ByCore<T>) -> (Vec<T>, Option<Failure>) {
     }
     let silent: Option<String> = (!silent.is_empty()).then(|| silent.join("; "));
     (heard, silent)
-}
-
-/// The results of all futures, in their order.
-pub(crate) async fn every<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
-    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        let mut done = true;
-        for (future, result) in futures.iter_mut().zip(&mut results) {
-            if result.is_none() {
-                match Pin::new(future).poll(context) {
-                    Poll::Ready(value) => *result = Some(value),
-                    Poll::Pending => done = false,
-                }
-            }
-        }
-        if done { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    results.into_iter().flatten().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use core::cell::Cell;
-    use core::pin::pin;
-    use core::task::{Context, Waker};
-
-    fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
-        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    #[test]
-    fn every_result_comes_in_its_place() {
-        let slow = Cell::new(2);
-        let later = poll_fn(|_| match slow.replace(slow.get() - 1) {
-            0 => Poll::Ready(1),
-            _ => Poll::Pending,
-        });
-        let ready = core::future::ready(2);
-        let mut all =
-            pin!(every(vec![Box::pin(later) as Pin<Box<dyn Future<Output = i32>>>, Box::pin(ready)]));
-        assert_eq!(poll(all.as_mut()), Poll::Pending);
-        assert_eq!(poll(all.as_mut()), Poll::Pending);
-        assert_eq!(poll(all.as_mut()), Poll::Ready(vec![1, 2]));
-        assert_eq!(poll(every(Vec::<core::future::Ready<()>>::new())), Poll::Ready(vec![]));
-    }
 }

@@ -18,7 +18,7 @@ use rt::console::Session;
 use rt::names::MEMORY;
 
 use crate::capabilities::{self, Capability};
-use crate::cores::{ByCore, Instances, PATIENCE, Trouble, every};
+use crate::cores::{ByCore, Instances, PATIENCE, Trouble};
 use crate::programs::{Spawn, run_in_foreground, start};
 use crate::world::{End, Failure, Program, RunError, Service, World};
 
@@ -196,7 +196,7 @@ impl World for Domain {
             let (names, name) = (names.clone(), it.name.clone());
             async move { time::within(PATIENCE, names.channels_async(&name)).await }
         };
-        let answers = block_on(every(all.iter().map(|it| Box::pin(ask(it))).collect()));
+        let answers = block_on(rt::join_all(all.iter().map(|it| Box::pin(ask(it))).collect()));
         let told = all.into_iter().zip(answers).filter(|(_, answer)| !is_gone(answer));
         let service = |(it, answer): (NameInfo, Option<Result<_, NamesError>>)| Service {
             name: it.name,

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::Future;
 use core::future::poll_fn;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 
@@ -160,6 +160,25 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// The results of all futures, in their order.
+pub async fn join_all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
+    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        let mut done = true;
+        for (future, result) in futures.iter_mut().zip(&mut results) {
+            if result.is_none() {
+                match Pin::new(future).poll(context) {
+                    Poll::Ready(value) => *result = Some(value),
+                    Poll::Pending => done = false,
+                }
+            }
+        }
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}
+
 /// Lets other tasks and handlers have their turn.
 pub async fn yield_now() {
     let mut yielded = false;
@@ -192,5 +211,31 @@ pub fn run() -> ! {
     heap::provide(FOR_REQUESTS);
     loop {
         dispatch::park();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn every_result_of_a_join_comes_in_its_place() {
+        let slow = Cell::new(2);
+        let later = poll_fn(|_| match slow.replace(slow.get() - 1) {
+            0 => Poll::Ready(1),
+            _ => Poll::Pending,
+        });
+        let ready = core::future::ready(2);
+        let mut all =
+            pin!(join_all(vec![Box::pin(later) as Pin<Box<dyn Future<Output = i32>>>, Box::pin(ready)]));
+        assert_eq!(poll(all.as_mut()), Poll::Pending);
+        assert_eq!(poll(all.as_mut()), Poll::Pending);
+        assert_eq!(poll(all.as_mut()), Poll::Ready(vec![1, 2]));
+        assert_eq!(poll(join_all(Vec::<core::future::Ready<()>>::new())), Poll::Ready(vec![]));
     }
 }

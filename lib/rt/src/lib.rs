@@ -64,7 +64,7 @@ pub use cell::Guarded;
 pub use channel::LmpPort;
 pub use dispatch::in_handler;
 pub use error::RtError;
-pub use executor::{block_on, run, spawn, yield_now};
+pub use executor::{block_on, join_all, run, spawn, yield_now};
 pub use heap::provide as provide_heap;
 pub use notify::{Irq, Notify};
 pub use owned::OwnedCap;

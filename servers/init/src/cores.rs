@@ -139,9 +139,7 @@ impl Cores {
         slots::release(share.address());
         rt::time::within(PATIENCE, self.monitor.is_ready(core)).await.ok_or(CoreError::Silent)
     }
-}
 
-impl Cores {
     /// The frame that is shared with the monitor of a core, which uses it at once when it runs.
     fn link(&self, core: u32) -> Result<Cap<Frame>, RtError> {
         if let Some(&frame) = self.frames.borrow().get(&core) {

@@ -1,5 +1,6 @@
 //! The order in which everything starts, and what happens when it ends.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -210,12 +211,13 @@ fn other_core(
     watch.until(core::future::pending())
 }
 
-/// Starts the other cores, one after the other; one that does not start is told about, and the rest go on.
+/// Starts the other cores, all at once; one that does not start is told about, and the rest go on.
 async fn start_others(cores: &Cores, wanted: Option<u32>) -> Vec<(u32, CoreError)> {
     let count = wanted.unwrap_or(u32::MAX).clamp(1, cores.count());
+    let started = rt::join_all((1..count).map(|core| Box::pin(cores.start(core))).collect()).await;
     let mut absent = Vec::new();
-    for core in 1..count {
-        if let Err(error) = cores.start(core).await {
+    for (core, result) in (1..count).zip(started) {
+        if let Err(error) = result {
             barreldish::println!("init: core {core}: {error}");
             absent.push((core, error));
         }
