@@ -560,8 +560,13 @@ impl Clients {
         if self.covers(base, bytes) {
             return Err(MemoryError::InUse);
         }
-        self.allocations.insert(at, (domain, base - at));
-        self.allocations.insert(base + bytes, (domain, at + size - base - bytes));
+        self.allocations.remove(&at);
+        // Where nothing is left behind the part, another's allocation may begin.
+        for (base, bytes) in [(at, base - at), (base + bytes, at + size - base - bytes)] {
+            if bytes != 0 {
+                self.allocations.insert(base, (domain, bytes));
+            }
+        }
         self.settle();
         Ok(())
     }
