@@ -26,7 +26,13 @@ pub(crate) fn reservations() -> Outcome {
 /// Pages beside which two are allocated, more than the server has in stock, and given back.
 pub(crate) fn allocations() -> Outcome {
     let service = rt::names::memory_service().map_err(failed("the memory service"))?;
-    beside("allocate", || allocate(&service, PAGE_SIZE), || allocate(&service, 2 * PAGE_SIZE).map(drop))
+    let advice =
+        |why| alloc::format!("{why}; it takes 512 MiB on one core: try `--cores 1`, or more `--memory`");
+    beside(
+        "allocate",
+        || allocate(&service, PAGE_SIZE).map_err(advice),
+        || allocate(&service, 2 * PAGE_SIZE).map(drop),
+    )
 }
 
 /// Measures `one` beside more and more of what `other` makes.

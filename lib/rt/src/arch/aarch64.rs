@@ -425,8 +425,8 @@ pub(crate) extern "C" fn resume(base: *mut u8, area: u64) -> ! {
     // SAFETY: as in `preempted`.
     let frame = unsafe { Frame::new(NonNull::new_unchecked(base), crate::frame::RINGS_OFFSET) };
     loop {
-        // SAFETY: `Resume` either continues the context, to which all this is invisible, or returns here.
         let result: u64;
+        // SAFETY: `Resume` either continues the context, to which all this is invisible, or returns here.
         unsafe {
             asm!(
                 "svc #0",
